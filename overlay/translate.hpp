@@ -6,36 +6,28 @@
 #include "dataplane/drop.hpp"
 #include "dataplane/net/parse.hpp"
 #include "dataplane/packet.hpp"
+#include "overlay/answer.hpp"
 #include "overlay/flow_table.hpp"
 
 namespace weft::overlay {
 
-// Rewriting a packet's addresses and ports, checksums kept right incrementally (RFC 1624). `parsed` describes the packet
-// before the call and is updated to what stands there after it. Pure; no allocation.
+// Rewriting a packet's addresses and ports, checksums kept right incrementally (RFC 1624). `parsed` describes the
+// packet before the call and is updated to what stands there after it. Pure; no allocation.
 
 // TCP, UDP, ICMP echo; whole packets, superpackets and first fragments. A `Later` fragment gets new addresses only.
 void translate(Packet& packet, net::Parsed& parsed, const Rewrite& to) noexcept;
 
-// The five-tuple quoted by an ICMP error (parsed.icmp == Error), as it stands in the quote. Quoted ICMP echo: both ports
-// are the identifier.
+// The five-tuple quoted by an ICMP error (parsed.icmp == Error), as it stands in the quote. Quoted ICMP echo: both
+// ports are the identifier.
 [[nodiscard]] std::expected<FlowKey, Drop> quoted_tuple(const Packet& packet, const net::Parsed& parsed) noexcept;
 
 // An ICMP error about a flow: the outer source and destination become `source` and `destination`, the quoted packet's
 // addresses and ports become `quoted`; quoted IP sum, quoted L4 sum (where it lies inside the quote) and the outer sum
 // follow.
-void translate_icmp_error(Packet& packet, net::Parsed& parsed, const net::IpAddress& source, const net::IpAddress& destination,
-                          const Rewrite& quoted) noexcept;
+void translate_icmp_error(Packet& packet, net::Parsed& parsed, const net::IpAddress& source,
+                          const net::IpAddress& destination, const Rewrite& quoted) noexcept;
 
 // Lowers the MSS option of a SYN or SYN-ACK to `mtu` - 40 (IPv6 - 60); never raises it, never adds it.
 void clamp_mss(Packet& packet, const net::Parsed& parsed, std::uint16_t mtu) noexcept;
-
-// ICMP errors born here. Each writes a whole packet (IP header first) about `cause` into `room` and returns its size, or
-// 0 where RFC 1122/4443 forbid an answer (an ICMP error, a later fragment, multicast, an unspecified source).
-// `from` is this node's bridge address of the same family. IPv4 quotes up to 576 bytes in all, IPv6 up to 1280.
-enum class IcmpError : std::uint8_t { PortUnreachable, HostUnreachable, TooBig, TimeExceeded };
-[[nodiscard]] std::size_t make_icmp_error(std::span<std::byte> room, IcmpError kind, std::uint32_t mtu, const Packet& cause,
-                                          const net::Parsed& parsed, const net::IpAddress& from) noexcept;
-// A TCP reset that answers `cause` (RFC 9293 3.10.7.1), or 0 if the cause is itself a reset.
-[[nodiscard]] std::size_t make_tcp_reset(std::span<std::byte> room, const Packet& cause, const net::Parsed& parsed) noexcept;
 
 }  // namespace weft::overlay
