@@ -16,9 +16,15 @@ struct Problem {
     std::string field;
     std::string detail;
 
-    static Problem bad_field(std::string field, std::string detail) { return {400, "bad_field", std::move(field), std::move(detail)}; }
-    static Problem conflict(std::string field, std::string detail) { return {409, "conflict", std::move(field), std::move(detail)}; }
-    static Problem not_found(std::string field, std::string detail) { return {404, "not_found", std::move(field), std::move(detail)}; }
+    static Problem bad_field(std::string field, std::string detail) {
+        return {400, "bad_field", std::move(field), std::move(detail)};
+    }
+    static Problem conflict(std::string field, std::string detail) {
+        return {409, "conflict", std::move(field), std::move(detail)};
+    }
+    static Problem not_found(std::string field, std::string detail) {
+        return {404, "not_found", std::move(field), std::move(detail)};
+    }
     // A kernel step, a library or a dependency failed: code decides between 404, 409, 500 and 503.
     static Problem from(const Error& error);
 };
