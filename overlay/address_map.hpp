@@ -11,8 +11,8 @@
 
 namespace weft::overlay {
 
-// A persistent hash map: copying it is cheap (kFanOut pointers), and a change copies one bucket only, so that a snapshot
-// of the tables costs the same however many services there are. Lookup: root, bucket, a scan of a few entries.
+// A persistent hash map: copying it is cheap (kFanOut pointers), and a change copies one bucket only, so that a
+// snapshot of the tables costs the same however many services there are. Lookup: root, bucket, a scan of a few entries.
 //
 // Threading: a const map may be read by any thread; one that is being built belongs to one thread.
 template <class Key, class Value>
@@ -54,7 +54,8 @@ class AddressMap {
     void for_each(Visit&& visit) const {
         for (const auto& bucket : root_)
             if (bucket)
-                for (const Entry& entry : *bucket) visit(entry.first, entry.second);
+                for (const Entry& entry : *bucket)
+                    visit(entry.first, entry.second);
     }
 
   private:

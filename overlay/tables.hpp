@@ -45,15 +45,19 @@ struct Instance {
     std::uint32_t number = 0;
     InstanceRef ref;
     PeerIndex next_hop = kLocal;
-    bool usable = true;                 // takes new flows
+    bool usable = true;  // takes new flows
     // Unspecified (0.0.0.0) where the instance has none of that family. Index 0: IPv4, 1: IPv6.
     std::array<net::IpAddress, 2> namespace_ip;
     std::array<net::IpAddress, 2> instance_ip;
     std::uint32_t service_slot = 0;
     std::shared_ptr<InstanceState> state;
 
-    [[nodiscard]] const net::IpAddress& namespace_ip_like(const net::IpAddress& a) const { return namespace_ip[a.is_v6()]; }
-    [[nodiscard]] const net::IpAddress& instance_ip_like(const net::IpAddress& a) const { return instance_ip[a.is_v6()]; }
+    [[nodiscard]] const net::IpAddress& namespace_ip_like(const net::IpAddress& a) const {
+        return namespace_ip[a.is_v6()];
+    }
+    [[nodiscard]] const net::IpAddress& instance_ip_like(const net::IpAddress& a) const {
+        return instance_ip[a.is_v6()];
+    }
 };
 
 // Lives as long as the service.
@@ -80,9 +84,9 @@ struct ServiceAddress {
 // Lives as long as the peer. Workers write counters and times; control writes nothing but reads.
 struct PeerState {
     Counter rx_packets, tx_packets, rx_bytes, tx_bytes;
-    std::atomic<std::int64_t> last_seen_ns{0};   // boot clock; 0: never
-    std::atomic<std::int64_t> rtt_ns{0};         // smoothed; 0: not measured
-    std::atomic<bool> session_wanted{false};     // a worker asked for a handshake; control clears it
+    std::atomic<std::int64_t> last_seen_ns{0};  // boot clock; 0: never
+    std::atomic<std::int64_t> rtt_ns{0};        // smoothed; 0: not measured
+    std::atomic<bool> session_wanted{false};    // a worker asked for a handshake; control clears it
 };
 
 // Another node. Immutable once in a snapshot.
@@ -91,8 +95,8 @@ struct Peer {
     PeerIndex index = 0;
     net::Endpoint endpoint;
     Security security = Security::Clear;
-    std::uint16_t inner_mtu = 1440;     // the largest inner packet that its path carries
-    std::vector<net::Prefix> subnets;   // what it may speak for besides its instances
+    std::uint16_t inner_mtu = 1440;    // the largest inner packet that its path carries
+    std::vector<net::Prefix> subnets;  // what it may speak for besides its instances
     // `session` seals what we send. `next` is the responder's: used for sending once a valid packet came in under it.
     std::shared_ptr<Session> session;
     std::shared_ptr<Session> next;
@@ -114,19 +118,19 @@ class SubnetMap {
 // Everything the engine decides by, at one moment. Built and published by control, retired by RCU, never changed.
 struct Tables {
     // This node.
-    std::vector<net::Prefix> service_ranges;   // routed into the TUN
-    std::vector<net::Prefix> node_ranges;      // namespace IPs of all nodes, ditto
-    std::vector<net::Prefix> own_subnets;      // this node's part of node_ranges
-    std::array<net::IpAddress, 2> bridge_ip;   // source of ICMP errors born here
+    std::vector<net::Prefix> service_ranges;  // routed into the TUN
+    std::vector<net::Prefix> node_ranges;     // namespace IPs of all nodes, ditto
+    std::vector<net::Prefix> own_subnets;     // this node's part of node_ranges
+    std::array<net::IpAddress, 2> bridge_ip;  // source of ICMP errors born here
     std::uint16_t inner_mtu = 1440;
 
-    AddressMap<net::IpAddress, ServiceAddress> addresses;                            // service IPs and instance IPs
-    AddressMap<net::IpAddress, std::shared_ptr<const Instance>> by_namespace_ip;     // all known instances, local too
-    std::vector<std::shared_ptr<const Instance>> instances;                          // by ref.slot; null where free
-    std::vector<std::shared_ptr<const Peer>> peers;                                  // by PeerIndex; null where free
-    AddressMap<net::IpAddress, PeerIndex> peer_by_address;                           // outer address
-    SubnetMap subnets;                                                               // peers' subnets
-    AddressMap<std::uint32_t, std::shared_ptr<Session>> sessions;                    // by our receiver index
+    AddressMap<net::IpAddress, ServiceAddress> addresses;                         // service IPs and instance IPs
+    AddressMap<net::IpAddress, std::shared_ptr<const Instance>> by_namespace_ip;  // all known instances, local too
+    std::vector<std::shared_ptr<const Instance>> instances;                       // by ref.slot; null where free
+    std::vector<std::shared_ptr<const Peer>> peers;                               // by PeerIndex; null where free
+    AddressMap<net::IpAddress, PeerIndex> peer_by_address;                        // outer address
+    SubnetMap subnets;                                                            // peers' subnets
+    AddressMap<std::uint32_t, std::shared_ptr<Session>> sessions;                 // by our receiver index
 
     [[nodiscard]] const Peer* peer(PeerIndex index) const noexcept {
         return index < peers.size() ? peers[index].get() : nullptr;
