@@ -142,15 +142,7 @@ class Host:
         self.config_path = os.path.join(self.directory, "weftd.yaml")
         with open(self.config_path, "w") as handle:
             json.dump(self.config, handle)  # JSON is YAML
-        self._plug_in()
-
-    def _plug_in(self):
-        sh("ip", "netns", "add", self.name)
-        sh("ip", "link", "add", f"w-{self.name}", "master", "wire", "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        sh("ip", "link", "set", f"w-{self.name}", "up")
-        batch = f"link set lo up\naddr add {self.address}/24 dev eth0\naddr add {self.address_v6}/64 dev eth0 nodad\n"
-        batch += "link set eth0 up\nroute add default via 192.168.77.1\n"
-        sh("ip", "-n", self.name, "-batch", "-", input=batch)
+        lab.plug_in(self)
 
     # The process.
     def command(self, *arguments):
@@ -255,6 +247,18 @@ class Lab:
                 handle.write("0")
         sh("ip", "-batch", "-", input="link set lo up\nlink add wire type bridge\naddr add 192.168.77.1/24 dev wire\n"
                                       "addr add fd77::1/64 dev wire nodad\nlink set wire up\n")
+
+    def plug_in(self, host):
+        """Gives a host its namespace and its end of the wire. The bench has another wire and overrides this."""
+        sh("ip", "netns", "add", host.name)
+        sh("ip", "link", "add", f"w-{host.name}", "master", "wire", "type", "veth", "peer", "name", "eth0", "netns", host.name)
+        sh("ip", "link", "set", f"w-{host.name}", "up")
+        self.configure(host.name, host.address, host.address_v6, "route add default via 192.168.77.1\n")
+
+    @staticmethod
+    def configure(name, address, address_v6, more=""):
+        batch = f"link set lo up\naddr add {address}/24 dev eth0\naddr add {address_v6}/64 dev eth0 nodad\nlink set eth0 up\n"
+        sh("ip", "-n", name, "-batch", "-", input=batch + more)
 
     def make_key(self):
         self.key_file = os.path.join(self.directory, "psk")
@@ -376,11 +380,11 @@ class Fingerprint:
               lambda: f"fingerprint differs {when}:\n" + "".join(f"  - {m}\n" for m in missing) + "".join(f"  + {e}\n" for e in extra))
 
 
-def enter_namespaces(arguments):
-    """Executes this script again as the first process of fresh network, mount and pid namespaces. Answers its process."""
+def enter_namespaces(arguments, **options):
+    """Executes a script as the first process of fresh network, mount and pid namespaces. Answers its process."""
     flags = ["--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
     environment = dict(os.environ, WEFT_LAB="inside", WEFT_LAB_CGROUP=cgroup_name())
-    return subprocess.Popen(["unshare", *flags, sys.executable, *arguments], env=environment)
+    return subprocess.Popen(["unshare", *flags, sys.executable, *arguments], env=environment, **options)
 
 
 def cgroup_name():
