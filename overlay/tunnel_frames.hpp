@@ -50,6 +50,40 @@ struct HelloFrame {
 };
 static_assert(sizeof(HelloFrame) == 85 && alignof(HelloFrame) == 1 && std::is_trivially_copyable_v<HelloFrame>);
 
+// Types 1 to 3: the handshake of the sealed mode. In the header, lane and flags are zero, the receiver index is zero in
+// an initiation and the initiator's index in the other two, and the counter's upper half holds the sender's index (zero
+// in a cookie), the lower half zero.
+
+// What both sides say of themselves, encrypted inside the Noise messages. `start_number`, then `time_ns`, grow with
+// every initiation of a node: an old one repeated is refused.
+struct HandshakePayload {
+    static constexpr std::uint32_t kCarriesPartialChecksums = 1;
+
+    net::Be64 start_number;
+    net::Be64 time_ns;  // boot clock; of use to nobody but for growing
+    net::Be32 features;
+    net::Be16 mtu;       // largest inner packet taken; 0: not said
+    std::uint8_t lanes;  // sending lanes, at least 1
+    NodeName node;
+};
+static_assert(sizeof(HandshakePayload) == 88 && alignof(HandshakePayload) == 1);
+
+// Types 1 and 2 (behind the header). They have the same size, so that an answer is never longer than its question.
+struct HandshakeBody {
+    std::array<std::byte, 32> ephemeral;
+    std::array<std::byte, sizeof(HandshakePayload) + TunnelHeader::kTagSize> payload;
+    std::array<std::byte, 16> mac1;  // HMAC-SHA256 over all before it, keyed by the pre-shared key's mac key
+    std::array<std::byte, 16> mac2;  // the same over all before it, keyed by a cookie; zero without one
+};
+static_assert(sizeof(HandshakeBody) == 168 && alignof(HandshakeBody) == 1);
+
+// Type 3: "prove first that you are where you say". The cookie is sealed with the initiation's mac1 as associated data.
+struct CookieBody {
+    std::array<std::byte, 12> nonce;
+    std::array<std::byte, 16 + TunnelHeader::kTagSize> sealed;
+};
+static_assert(sizeof(CookieBody) == 44 && alignof(CookieBody) == 1);
+
 // Told from other clear control by kind and size alone: it must be recognised before there is a session.
 [[nodiscard]] inline bool is_hello(const TunnelHeader& header, std::span<const std::byte> body) noexcept {
     if (header.type() != TunnelHeader::Type::ClearControl || body.size() != sizeof(HelloFrame)) return false;
