@@ -96,7 +96,6 @@ void write_addresses(Bytes bytes, bool is_v4, const IpAddress& source, const IpA
     ip.set_destination(destination);
 }
 
-// What a partial sum covers is `addresses` alone.
 template <class Header>
 void write_ports(Header& l4, const Rewrite& to) {
     l4.source_port = to.source_port;

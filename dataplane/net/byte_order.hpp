@@ -16,8 +16,8 @@ class [[gnu::packed]] Be {
     constexpr explicit Be(T host) : raw_(swap(host)) {}
     [[nodiscard]] constexpr T value() const { return swap(raw_); }
     [[nodiscard]] constexpr T raw() const { return raw_; }  // network order, for checksums
-    static constexpr Be from_raw(T network) {  // what checksum arithmetic yields
-        Be made;
+    static constexpr Be from_raw(T network) {               // what checksum arithmetic yields
+        Be made{};
         made.raw_ = network;
         return made;
     }

@@ -97,9 +97,7 @@ std::unexpected<Drop> cut(const Walk& walk, const Parsed& parsed) {
     return drop(tiny_first ? Drop::Fragment : Drop::Truncated);
 }
 
-// What a quote must hold of any L4 header (RFC 792): the ports, or an echo's identifier.
-constexpr std::size_t kQuotedMinimum = 8;
-
+// Of a quote only the first eight bytes of L4 are sure (RFC 792): the ports, or an echo's identifier.
 Step parse_tcp(const Walk& walk, Parsed& parsed) {
     const auto* tcp = header_at<TcpHeader>(walk.head, parsed.l4_offset);
     if (tcp == nullptr) {
@@ -273,22 +271,14 @@ Step parse_v6(const Walk& walk, Parsed& parsed) {
 }  // namespace
 
 std::expected<Parsed, Drop> parse(std::span<const std::byte> head, std::uint32_t total_size, ParseAs as) noexcept {
+    std::expected<Parsed, Drop> parsed{std::in_place};  // the one thing returned, so that it is made in its place
     if (total_size < head.size()) head = head.first(total_size);
-    if (head.empty()) return drop(Drop::Truncated);
     const Walk walk{.head = head, .total_size = total_size, .as = as};
-    std::expected<Parsed, Drop> parsed{std::in_place};
-    Step step;
-    switch (std::to_integer<int>(head[0]) >> 4) {
-        case 4:
-            step = parse_v4(walk, *parsed);
-            break;
-        case 6:
-            step = parse_v6(walk, *parsed);
-            break;
-        default:
-            return drop(Drop::NotIp);
-    }
-    if (!step) return drop(step.error());
+    const int version = head.empty() ? 0 : std::to_integer<int>(head[0]) >> 4;
+    Step step = drop(head.empty() ? Drop::Truncated : Drop::NotIp);
+    if (version == 4) step = parse_v4(walk, *parsed);
+    if (version == 6) step = parse_v6(walk, *parsed);
+    if (!step) parsed = drop(step.error());
     return parsed;
 }
 
