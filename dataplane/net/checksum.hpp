@@ -9,8 +9,8 @@
 
 namespace weft::net {
 
-// Internet checksums (RFC 1071) and their incremental form (RFC 1624, equation 3). All 16-bit values here are in network
-// order as they lie in the packet ("raw"): one's complement sums do not care, and so nobody swaps twice. Pure.
+// Internet checksums (RFC 1071) and their incremental form (RFC 1624, equation 3). All 16-bit values here are in
+// network order as they lie in the packet ("raw"): one's complement sums do not care, and so nobody swaps twice. Pure.
 
 // The running one's complement sum of `bytes` added to `initial`; not folded, not inverted. Slices but the last must
 // have even sizes.
@@ -18,8 +18,8 @@ namespace weft::net {
 // Folds to 16 bits; not inverted.
 [[nodiscard]] std::uint16_t fold(std::uint64_t sum) noexcept;
 // The pseudo-header's sum, not inverted: addresses, protocol, L4 length.
-[[nodiscard]] std::uint64_t pseudo_header_sum(const IpAddress& source, const IpAddress& destination, std::uint8_t protocol,
-                                              std::uint32_t l4_length) noexcept;
+[[nodiscard]] std::uint64_t pseudo_header_sum(const IpAddress& source, const IpAddress& destination,
+                                              std::uint8_t protocol, std::uint32_t l4_length) noexcept;
 
 // The difference new - old of some 16-bit words, in a form that can be added to sums; deltas add up by `combine`.
 [[nodiscard]] std::uint16_t delta(std::span<const std::byte> old_bytes, std::span<const std::byte> new_bytes) noexcept;
