@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -181,6 +183,24 @@ TEST(CliUsage, CompletionNamesEveryVerbInEveryShell) {
         EXPECT_THAT(printed.out, HasSubstr("source-port")) << shell;
     }
     EXPECT_EQ(weft({"completion", "tcsh"}).code, 2);
+}
+
+// The man page cannot lack a verb or an option: the tree's own list is held against it.
+TEST(CliUsage, TheManPageNamesEveryVerbAndOption) {
+    std::ifstream file(WEFT_SOURCE_ROOT "/docs/man/weft.1.scd");
+    const std::string page(std::istreambuf_iterator<char>(file), {});
+    std::istringstream script(weft({"completion", "fish"}).out);
+    std::size_t seen = 0;
+    for (std::string before, word; script >> word; before = word) {
+        if (before == "-l")
+            EXPECT_THAT(page, HasSubstr("--" + word + "*"));
+        else if (before == "-a")
+            EXPECT_THAT(page, HasSubstr("\n*" + word + "*"));
+        else
+            continue;
+        ++seen;
+    }
+    EXPECT_GT(seen, 20U);
 }
 
 TEST(UrlEncoding, LeavesOnlyUnreservedCharactersAlone) {
