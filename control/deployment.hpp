@@ -78,13 +78,19 @@ class Deployments {
     struct Live {
         Deployment record;
         UniqueFd pidfd;
+        bool holds_address = false;
     };
 
     Result<void> check_host_ports(const std::vector<PortMapping>& wanted,
                                   const std::vector<PortForward>& forwards) const;
     Result<void> attach(const Deployment& record, int netns_fd);
     Result<void> remove(const Deployment& record);
+    void release_address(Live& live);
+    Result<void> drop_forwards_to(const std::string& id);
+    Result<void> restore_all(ReconcileReport& report);
     Result<bool> restore(Live& live, ReconcileReport& report);
+    static bool will_create_netns(const ContainerRef& container);
+    static UniqueFd open_process(const Deployment& record);
     bool is_alive(const Live& live) const;
 
     Environment& environment_;

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +11,8 @@
 #include "control/netlink.hpp"
 #include "control/nft.hpp"
 #include "control/requests.hpp"
+#include "control/route.hpp"
+#include "control/settings.hpp"
 #include "dataplane/base/error.hpp"
 #include "dataplane/net/address.hpp"
 
@@ -54,11 +54,11 @@ class Environment {
   public:
     // Opens the sockets to the kernel; changes nothing. The journal must outlive the environment.
     static Result<std::unique_ptr<Environment>> create(EnvironmentOptions options, Journal& journal);
-    ~Environment();
     Environment(const Environment&) = delete;
     Environment& operator=(const Environment&) = delete;
 
-    // The TUN device stands already (the port made it). Addresses, MTU, routes, sysctls, nft tables. May be repeated.
+    // The TUN device stands already (the port made it). Addresses, MTU, routes, sysctls, nft tables; the rules for what
+    // the journal says runs here are in from the start. May be repeated.
     Result<void> prepare_tun();
     // The bridge with subnet + 1. Conflict if the name belongs to a device that weft did not make. May be repeated.
     Result<void> prepare_bridge(const net::Prefix& subnet, const std::optional<net::Prefix>& subnet_v6);
@@ -72,7 +72,9 @@ class Environment {
     // After a restart: the instance should be attached. Nothing is touched until the next apply_rules() or repair().
     void adopt(const std::string& id, const net::IpAddress& address, const net::IpAddress& address_v6,
                const std::vector<PortMapping>& port_mappings);
-    // The veth stands, is up and in the bridge, and its other end is the container's (not looked into).
+    // The instance shall no longer be attached; nothing is touched until the next apply_rules() or repair().
+    void disown(const std::string& id);
+    // Its veth exists (whether it is up and in the bridge is repair()'s business).
     Result<bool> is_attached(const std::string& id);
     Result<void> set_port_forwards(const std::vector<PortForward>& forwards);
     // Replaces weft's nft tables by what should stand now, in one transaction.
@@ -85,7 +87,7 @@ class Environment {
     // The same, and mends what it finds. A missing TUN device is reported, not made: that is the port's part. A missing
     // veth is reported as well; Deployments::repair() attaches it anew.
     Result<std::vector<std::string>> repair();
-    // Removes everything that weft made on this host but namespaces (Deployments knows those). May be repeated.
+    // Removes everything that weft made in this namespace but namespaces (Deployments knows those). May be repeated.
     Result<void> teardown();
 
     // MTU of the interface that carries this local address.
@@ -104,21 +106,33 @@ class Environment {
   private:
     Environment(EnvironmentOptions options, Journal& journal, Netlink netlink, Nft nft);
 
-    Result<void> prepare_tun_sysctls();
-    Result<void> prepare_bridge_sysctls();
-    Result<void> set_sysctl(const std::string& path, const std::string& value);
-    Result<void> keep_router_advertisements();
-    Result<void> ensure_tun_addresses_and_routes(std::vector<std::string>* repaired);
-    Result<void> ensure_bridge(std::vector<std::string>* repaired);
-    Result<void> configure_inside(const AttachSpec& spec);
+    // Compares one part with what should stand; a sentence for each difference, and `mend` says whether to end it.
+    struct Inspection {
+        bool mend = false;
+        std::vector<std::string> differences;
+    };
+    Result<void> load_expected();
+    Result<void> inspect_settings(Inspection& inspection);
+    Result<void> inspect_tun(Inspection& inspection);
+    Result<void> inspect_bridge(Inspection& inspection);
+    Result<void> inspect_ports(Inspection& inspection);
+    Result<void> inspect_rules(Inspection& inspection);
+    Result<void> inspect_device(Inspection& inspection, const Link& link, const std::vector<Setting>& settings,
+                                const std::vector<InterfaceAddress>& wanted);
+    Result<void> configure_inside(const AttachSpec& spec) const;
+    Result<void> add_inside_routes(Netlink& netlink, const std::vector<Route>& present, int link,
+                                   const net::Prefix& subnet) const;
     Result<std::vector<std::string>> inspect(bool mend);
+    [[nodiscard]] std::vector<PortMapping> mappings_to(const std::string& id) const;
 
     EnvironmentOptions options_;
     Journal& journal_;
+    KernelSettings settings_;
     Netlink netlink_;
     Nft nft_;
-    RuleState rules_;  // what the nft tables should say
-    bool is_tun_prepared_ = false;
+    RuleState rules_;             // what the nft tables should say
+    std::string rules_skeleton_;  // how the kernel lists them, but for the instances; empty: never applied
+    bool has_ipv6_ = true;        // this kernel speaks it
 };
 
 }  // namespace weft::control

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,12 +95,13 @@ class Journal {
     Result<void> execute(const char* sql);
     Result<Statement> prepare(const char* sql);
     Result<void> run(const char* sql, std::initializer_list<std::string_view> values);
-    Result<std::vector<NamedJson>> pairs(const char* sql, const char* what);
+    Result<std::vector<NamedJson>> pairs(const char* sql);
     Error failure(const std::string& attempt) const;
     std::optional<Deployment> read_deployment(const Statement& row);
 
     std::string path_;
     std::unique_ptr<sqlite3, CloseDatabase> database_;
+    std::map<const char*, sqlite3_stmt*> statements_;  // prepared once; by the text's own place. Owned by database_
     std::uint64_t start_number_ = 0;
     bool is_new_boot_ = false;
     std::vector<std::string> complaints_;

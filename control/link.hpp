@@ -59,6 +59,7 @@ struct LinkChange {
     std::optional<std::uint32_t> mtu;
     std::optional<std::uint32_t> tx_queue_length;
     std::optional<int> master;
+    std::optional<std::uint32_t> group;
     bool without_link_local = false;  // no IPv6 address of its own making: for bridge ports
     bool up = false;                  // true: up; false: as it is
 };

@@ -26,8 +26,9 @@ Result<void> remove_address(Netlink& netlink, const InterfaceAddress& address);
 
 struct Route {
     net::Prefix destination;
-    int link = 0;               // 0: none (blackhole and the like)
-    net::IpAddress gateway;     // unspecified: on link
+    int link = 0;            // 0: none (blackhole and the like)
+    net::IpAddress gateway;  // unspecified: on link
+    std::uint32_t metric = 0;
     std::uint32_t table = 254;  // main
     std::uint8_t type = 1;      // unicast
     std::uint8_t protocol = 0;  // who made it
@@ -39,7 +40,7 @@ inline constexpr std::uint8_t kWeftRouteProtocol = 119;
 
 // All tables but the local one, both families.
 Result<std::vector<Route>> list_routes(Netlink& netlink);
-// Replaces a route to the same destination that weft made; success if it is there already.
+// EEXIST if there is a route to the same destination already, whoever made it (IPv6: over the same device).
 Result<void> add_route(Netlink& netlink, const net::Prefix& destination, int link, const net::IpAddress& gateway);
 
 }  // namespace weft::control
