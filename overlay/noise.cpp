@@ -204,7 +204,7 @@ std::optional<std::vector<std::byte>> NoiseHandshake::decrypt_and_hash(Bytes sea
     std::vector<std::byte> text(sealed.begin(), sealed.end());
     if (!(*key)->open(next_nonce(), hash_, text)) return std::nullopt;
     mix_hash(sealed);
-    text.resize(text.size() - AeadKey::kTagSize);
+    text.erase(text.end() - AeadKey::kTagSize, text.end());
     return text;
 }
 
