@@ -135,6 +135,13 @@ class Surroundings {
     std::optional<std::string> directory_;
 };
 
+// EAL makes a directory that nobody uses without shared configuration; only what is empty goes.
+void remove_empty_directory(const std::string& run_dir) {
+    std::error_code ignored;
+    std::filesystem::remove(run_dir + "/dpdk/" + file_prefix(run_dir), ignored);
+    std::filesystem::remove(run_dir + "/dpdk", ignored);
+}
+
 Error refused(const std::string& attempt) {
     return Error(ErrorCode::Internal, attempt + ": " + rte_strerror(rte_errno));
 }
@@ -161,6 +168,7 @@ Result<Eal> Eal::start(const EalOptions& options) {
             lcores = run_init(arguments(options, false, surroundings.first_cpu()));
         }
         if (lcores < 0) return std::unexpected(refused("start DPDK's EAL"));
+        remove_empty_directory(options.run_dir);
     }
     eal.started_ = true;
     // No per-thread cache: a port takes its buffers once. The jumbo's headroom is the mbuf's private area, which lies
