@@ -84,7 +84,7 @@ function weft.dissector(buffer, pinfo, root)
     if buffer:len() == 0 then return 0 end
     local nibble = math.floor(buffer(0, 1):uint() / 16)
     if nibble == 4 or nibble == 6 then
-        root:add(weft, buffer(0, 0), "weft tunnel, bare")
+        root:add(weft, buffer(0, 1), "weft tunnel, bare")
         inner_packet(buffer, pinfo, root)
         return buffer:len()
     end
