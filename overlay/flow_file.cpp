@@ -178,6 +178,7 @@ Result<FlowFile> FlowFile::open(const FlowTable::Options& options) {
         found.refused = "it has holes and there is no room to fill them";
     if (found.exists && !found.refused.empty()) {
         const std::string aside = path + ".aside";
+        std::remove(aside.c_str());  // rename does not replace everything by everything
         if (::rename(path.c_str(), aside.c_str()) != 0)
             return std::unexpected(Error::system("rename " + path + " to " + aside));
         file.set_aside = std::move(found.refused);
