@@ -6,7 +6,9 @@
 #include <fstream>
 #include <optional>
 #include <set>
+#include <sstream>
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include "config/checks.hpp"
@@ -91,6 +93,28 @@ class Converter {
     std::size_t count_ = 0;
 };
 
+// Takes in what yaml-cpp reads and keeps nothing.
+class Deaf final : public YAML::EventHandler {
+  public:
+    void OnDocumentStart(const YAML::Mark&) override {}
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+};
+
+// Not by LoadAll: of a text like ", a]" yaml-cpp 0.7 makes empty documents without end, until the memory is full.
+bool has_several_documents(std::string_view text) {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    Deaf deaf;
+    return parser.HandleNextDocument(deaf) && parser.HandleNextDocument(deaf);
+}
+
 std::expected<Value, Fault> parse_yaml(std::string_view text) {
     if (text.size() > kLargestFile) return std::unexpected(Fault{1, 1, {}, "the file is larger than 1 MiB"});
     const auto nul = text.find('\0');
@@ -99,10 +123,8 @@ std::expected<Value, Fault> parse_yaml(std::string_view text) {
         return std::unexpected(Fault{static_cast<int>(line), 1, {}, "a NUL byte is not text"});
     }
     try {
-        const auto documents = YAML::LoadAll(std::string(text));
-        if (documents.empty()) return Value{};
-        if (documents.size() > 1) return std::unexpected(Fault{1, 1, {}, "more than one document in the file"});
-        return Converter().convert(documents.front(), 0);
+        if (has_several_documents(text)) return std::unexpected(Fault{1, 1, {}, "more than one document in the file"});
+        return Converter().convert(YAML::Load(std::string(text)), 0);
     } catch (const YAML::Exception& error) {
         return std::unexpected(
             Fault{std::max(error.mark.line, 0) + 1, std::max(error.mark.column, 0) + 1, {}, "not YAML: " + error.msg});
