@@ -53,6 +53,12 @@ MacAddress mac_for(const net::IpAddress& address) {
     return {{0x02, 0x57, b[0], b[1], b[2], b[3]}};
 }
 
+MacAddress outside_mac_for(const net::IpAddress& address) {
+    MacAddress mac = mac_for(address);
+    mac.bytes[0] = 0xFE;
+    return mac;
+}
+
 net::IpAddress gateway_of(const net::Prefix& subnet) {
     return subnet.address.plus(1);
 }
@@ -157,6 +163,7 @@ Result<Attachment> Environment::attach(const AttachSpec& spec) {
 
     WEFT_FAILPOINT("deploy.veth");
     const auto made = create_veth(netlink_, {.name = port.veth,
+                                             .mac = outside_mac_for(spec.address),
                                              .bridge = (*bridge)->index,
                                              .inside_name = spec.interface,
                                              .inside_netns_fd = spec.netns_fd,
@@ -174,7 +181,8 @@ Result<Attachment> Environment::attach(const AttachSpec& spec) {
     Rollback veth_made("delete " + port.veth, [&] { return delete_link(netlink_, port.veth); });
 
     WEFT_FAILPOINT("deploy.bridged");
-    if (auto up = change_link(netlink_, port.veth, {.without_link_local = has_ipv6_, .up = true}); !up)
+    // Hairpin: where br_netfilter is loaded, a container that asks for its own published port is turned around here.
+    if (auto up = change_link(netlink_, port.veth, {.hairpin = true, .without_link_local = has_ipv6_, .up = true}); !up)
         return std::unexpected(up.error());
     if (auto configured = run_in(spec.netns_fd, [&] { return configure_inside(spec); }); !configured)
         return std::unexpected(inside(configured.error()));
@@ -419,8 +427,7 @@ Result<void> Environment::inspect_bridge(Inspection& inspection) {
     if (!*link) {
         inspection.differences.push_back(fmt::format("bridge {} was missing", name));
         if (!inspection.mend) return {};
-        if (auto made = create_bridge(netlink_, name, mac_for(gateway_of(*rules_.subnet)), options_.mtu); !made)
-            return made;
+        if (auto made = create_bridge(netlink_, name, mac_for(gateway_of(*rules_.subnet))); !made) return made;
         link = find_link(netlink_, name);
         if (!link) return std::unexpected(link.error());
         if (!*link) return std::unexpected(Error(ErrorCode::NotFound, fmt::format("bridge {} vanished", name)));
@@ -452,6 +459,8 @@ Result<void> Environment::inspect_ports(Inspection& inspection) {
         if (!inspection.mend) continue;
         if (auto changed = change_link(netlink_, port.veth, {.master = bridge->index, .up = true}); !changed)
             return changed;
+        // Only a port has port settings.
+        if (auto changed = change_link(netlink_, port.veth, {.hairpin = true}); !changed) return changed;
     }
     return {};
 }

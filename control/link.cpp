@@ -91,6 +91,7 @@ Result<void> create_veth(Netlink& netlink, const VethSpec& spec) {
     message.header(device())
         .text(IFLA_IFNAME, spec.name)
         .u32(IFLA_MTU, spec.mtu)
+        .bytes(IFLA_ADDRESS, spec.mac.bytes.data(), spec.mac.bytes.size())
         .u32(IFLA_GROUP, kWeftGroup)
         .u32(IFLA_MASTER, static_cast<std::uint32_t>(spec.bridge))
         .nested(IFLA_LINKINFO, [&](NetlinkMessage& info) {
@@ -101,11 +102,10 @@ Result<void> create_veth(Netlink& netlink, const VethSpec& spec) {
     return netlink.request(message, fmt::format("create veth {} with {} inside", spec.name, spec.inside_name));
 }
 
-Result<void> create_bridge(Netlink& netlink, const std::string& name, const MacAddress& mac, std::uint16_t mtu) {
+Result<void> create_bridge(Netlink& netlink, const std::string& name, const MacAddress& mac) {
     NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
     message.header(device())
         .text(IFLA_IFNAME, name)
-        .u32(IFLA_MTU, mtu)
         .u32(IFLA_GROUP, kWeftGroup)
         .bytes(IFLA_ADDRESS, mac.bytes.data(), mac.bytes.size())
         .nested(IFLA_LINKINFO, [&](NetlinkMessage& info) {
@@ -129,6 +129,12 @@ Result<void> change_link(Netlink& netlink, const std::string& name, const LinkCh
     if (change.tx_queue_length) message.u32(IFLA_TXQLEN, *change.tx_queue_length);
     if (change.group) message.u32(IFLA_GROUP, *change.group);
     if (change.master) message.u32(IFLA_MASTER, static_cast<std::uint32_t>(*change.master));
+    if (change.hairpin)
+        message.nested(IFLA_LINKINFO, [](NetlinkMessage& info) {
+            info.text(IFLA_INFO_SLAVE_KIND, "bridge").nested(IFLA_INFO_SLAVE_DATA, [](NetlinkMessage& data) {
+                data.u8(IFLA_BRPORT_MODE, 1);
+            });
+        });
     if (change.without_link_local)
         message.nested(IFLA_AF_SPEC, [](NetlinkMessage& families) {
             families.nested(AF_INET6,

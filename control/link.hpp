@@ -38,7 +38,8 @@ Result<std::optional<Link>> find_link(Netlink& netlink, const std::string& name)
 Result<std::vector<Link>> list_links(Netlink& netlink);
 
 struct VethSpec {
-    std::string name;         // host side, in the namespace of the socket
+    std::string name;  // host side, in the namespace of the socket
+    MacAddress mac;
     int bridge = 0;           // it becomes a port of this one
     std::string inside_name;  // the other side, born in the namespace below
     int inside_netns_fd = -1;
@@ -49,8 +50,9 @@ struct VethSpec {
 // Both sides in one step, so there is no moment with half of it. EEXIST if either name is taken.
 Result<void> create_veth(Netlink& netlink, const VethSpec& spec);
 // No spanning tree, no multicast snooping, with its own address: without one a bridge takes the lowest of its ports',
-// and changes it as containers come and go.
-Result<void> create_bridge(Netlink& netlink, const std::string& name, const MacAddress& mac, std::uint16_t mtu);
+// and changes it as containers come and go. Its MTU has to be set by change_link(): only one that is changed stays, one
+// given at birth follows the ports.
+Result<void> create_bridge(Netlink& netlink, const std::string& name, const MacAddress& mac);
 // ENODEV if there is none.
 Result<void> delete_link(Netlink& netlink, const std::string& name);
 
@@ -60,6 +62,7 @@ struct LinkChange {
     std::optional<std::uint32_t> tx_queue_length;
     std::optional<int> master;
     std::optional<std::uint32_t> group;
+    bool hairpin = false;             // a bridge port may get back what it sent
     bool without_link_local = false;  // no IPv6 address of its own making: for bridge ports
     bool up = false;                  // true: up; false: as it is
 };

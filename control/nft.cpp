@@ -215,7 +215,9 @@ void add_tracking_rules(Batch& batch, const RuleState& state) {
     for (const auto& subnet : {state.subnet, state.subnet_v6})
         if (subnet)
             batch.rule(Family::Inet, "untracked_in",
-                       {from_bridge, is(payload(subnet->address.is_v6() ? "ip6" : "ip", "daddr"), prefix(*subnet)),
+                       {from_bridge,
+                        is(payload(subnet->address.is_v6() ? "ip6" : "ip", "daddr"),
+                           text(subnet->address.plus(1).to_string())),
                         verdict("accept")});
     for (const int version : {4, 6})
         if (auto overlay = prefixes(state, version); !overlay.empty())
@@ -264,7 +266,8 @@ void add_leaving_rules(Batch& batch, const RuleState& state) {
         json::array sources{prefix(*subnet)};
         if (subnet->address.is_v4()) sources.push_back(prefix({net::IpAddress::v4(0x7F000000), 8}));
         batch.rule(Family::Inet, "leaving",
-                   {is(meta("oifname"), text(state.bridge_name)), is(json::object{{"ct", {{"key", "status"}}}}, "dnat"),
+                   {is(meta("oifname"), text(state.bridge_name)),
+                    match(json::object{{"ct", {{"key", "status"}}}}, "in", "dnat"),
                     is(payload(ip, "saddr"), any_of(sources)), verdict("masquerade")});
     }
     batch.base_chain(Family::Inet, "quiet", "filter", "output", kFilter);
@@ -454,14 +457,25 @@ Result<void> Nft::run(const std::string& commands, std::string_view attempt) {
 }
 
 Result<std::string> Nft::list() {
+    const json::object all_tables{{"list", json::object{{"tables", json::object{}}}}};
+    const std::string question = json::serialize(json::object{{"nftables", json::array{all_tables}}});
+    if (auto listed = run(question, "list nft tables"); !listed) return std::unexpected(listed.error());
+    std::vector<Family> present;
+    for_each_object(nft_ctx_get_output_buffer(context_.get()), [&](std::string_view kind, const json::object& object) {
+        for (const Family family : {Family::Bridge, Family::Inet})
+            if (kind == "table" &&
+                object == json::object{{"family", name_of(family)},
+                                       {"name", kTable},
+                                       {"handle", object.contains("handle") ? object.at("handle") : 0}})
+                present.push_back(family);
+    });
+
     json::array all;
-    for (const Family family : {Family::Bridge, Family::Inet}) {
+    for (const Family family : present) {
         Batch batch;
         batch.table("list", family);
-        if (auto listed = run(batch.serialized(), "list weft's nft tables"); !listed) {
-            if (listed.error().system_errno() == ENOENT) continue;
+        if (auto listed = run(batch.serialized(), "list weft's nft tables"); !listed)
             return std::unexpected(listed.error());
-        }
         for_each_object(
             nft_ctx_get_output_buffer(context_.get()),
             [&](std::string_view kind, const json::object& object) { all.push_back(json::object{{kind, object}}); });

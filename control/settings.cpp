@@ -100,8 +100,11 @@ std::vector<Setting> tun_settings(const std::string& name) {
 std::vector<Setting> bridge_settings(const std::string& name) {
     const auto v4 = [&](const char* key) { return fmt::format("net/ipv4/conf/{}/{}", name, key); };
     const auto v6 = [&](const char* key) { return fmt::format("net/ipv6/conf/{}/{}", name, key); };
+    // Without a link-local address that is beyond doubt the kernel asks no neighbour for what it forwards: with address
+    // detection on, IPv6 to containers would begin a second or two after the first one was attached.
     return {{v4("route_localnet"), "1"}, {v4("accept_redirects"), "0"}, {v4("send_redirects"), "0"},
-            {v6("disable_ipv6"), "0"},   {v6("accept_ra"), "0"},        {v6("accept_redirects"), "0"}};
+            {v6("disable_ipv6"), "0"},   {v6("accept_ra"), "0"},        {v6("accept_redirects"), "0"},
+            {v6("accept_dad"), "0"}};
 }
 
 }  // namespace weft::control

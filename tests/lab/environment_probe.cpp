@@ -128,9 +128,9 @@ struct SocketAddress {
     }
 };
 
-bool becomes(int fd, short events) {
+bool becomes(int fd, short events, std::chrono::milliseconds patience) {
     pollfd wait{.fd = fd, .events = events, .revents = 0};
-    return ::poll(&wait, 1, 1000) == 1;
+    return ::poll(&wait, 1, static_cast<int>(patience.count())) == 1;
 }
 
 std::uint16_t internet_checksum(const void* data, std::size_t size) {
@@ -143,7 +143,8 @@ std::uint16_t internet_checksum(const void* data, std::size_t size) {
     return htons(static_cast<std::uint16_t>(~sum));
 }
 
-bool pings_from_here(const net::IpAddress& to, const std::optional<net::IpAddress>& from) {
+bool pings_from_here(const net::IpAddress& to, const std::optional<net::IpAddress>& from,
+                     std::chrono::milliseconds patience) {
     const bool v6 = to.is_v6();
     const UniqueFd socket(
         ::socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC, v6 ? int{IPPROTO_ICMPV6} : int{IPPROTO_ICMP}));
@@ -155,7 +156,7 @@ bool pings_from_here(const net::IpAddress& to, const std::optional<net::IpAddres
     if (!v6) echo.checksum = internet_checksum(&echo, sizeof echo);
     const SocketAddress target(to, 0);
     if (::sendto(socket.get(), &echo, sizeof echo, 0, target.get(), target.size) != sizeof echo) return false;
-    while (becomes(socket.get(), POLLIN)) {
+    while (becomes(socket.get(), POLLIN, patience)) {
         std::array<std::uint8_t, 1500> answer{};
         const auto size = ::recv(socket.get(), answer.data(), answer.size(), 0);
         const std::size_t header = v6 ? 0 : std::size_t{20};
@@ -183,22 +184,22 @@ std::size_t open_descriptors() {
         std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator()));
 }
 
-void add_dummy(const std::string& name) {
+void add_device(const std::string& name) {
     auto netlink = Netlink::open();
     NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
     message.header(ifinfomsg{}).text(IFLA_IFNAME, name).nested(IFLA_LINKINFO, [](NetlinkMessage& info) {
-        info.text(IFLA_INFO_KIND, "dummy");
+        info.text(IFLA_INFO_KIND, "bridge");  // not every kernel has "dummy"
     });
-    const auto made = netlink->request(message, "make dummy " + name);
+    const auto made = netlink->request(message, "make device " + name);
     ASSERT_TRUE(made) << made.error().text();
 }
 
-void add_dummy_inside(const std::string& netns, const std::string& name) {
-    inside(netns, [&] { add_dummy(name); });
+void add_device_inside(const std::string& netns, const std::string& name) {
+    inside(netns, [&] { add_device(name); });
 }
 
 void make_underlay() {
-    add_dummy("eth9");
+    add_device("eth9");
     auto netlink = Netlink::open();
     ASSERT_TRUE(change_link(*netlink, "lo", {.up = true}));
     ASSERT_TRUE(change_link(*netlink, "eth9", {.mtu = 1400, .up = true}));
@@ -240,23 +241,25 @@ void route_loopback_out_of(const std::string& netns) {
     });
 }
 
-bool pings(const std::string& netns, const net::IpAddress& to, std::optional<net::IpAddress> from) {
+bool pings(const std::string& netns, const net::IpAddress& to, std::optional<net::IpAddress> from,
+           std::chrono::milliseconds patience) {
     bool answered = false;
-    inside(netns, [&] { answered = pings_from_here(to, from); });
+    inside(netns, [&] { answered = pings_from_here(to, from, patience); });
     return answered;
 }
 
-bool connects(const net::IpAddress& to, std::uint16_t port) {
+bool connects(const net::IpAddress& to, std::uint16_t port, std::chrono::milliseconds patience) {
     const UniqueFd socket(::socket(to.is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const SocketAddress target(to, port);
     if (::connect(socket.get(), target.get(), target.size) != 0 && errno != EINPROGRESS) return false;
     char greeting = 0;
-    return becomes(socket.get(), POLLIN) && ::recv(socket.get(), &greeting, 1, 0) == 1;
+    return becomes(socket.get(), POLLIN, patience) && ::recv(socket.get(), &greeting, 1, 0) == 1;
 }
 
-bool connects_from(const std::string& netns, const net::IpAddress& to, std::uint16_t port) {
+bool connects_from(const std::string& netns, const net::IpAddress& to, std::uint16_t port,
+                   std::chrono::milliseconds patience) {
     bool connected = false;
-    inside(netns, [&] { connected = connects(to, port); });
+    inside(netns, [&] { connected = connects(to, port, patience); });
     return connected;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,16 +24,22 @@ std::size_t open_descriptors();
 
 void make_underlay();  // eth9 192.168.77.11/24 MTU 1400, default route, a route to 172.20.0.0/16; lo up
 void make_tun(const std::string& name);
-void add_dummy(const std::string& name);
-void add_dummy_inside(const std::string& netns, const std::string& name);
+void add_device(const std::string& name);
+void add_device_inside(const std::string& netns, const std::string& name);
 void add_inside(const std::string& netns, const net::IpAddress& address);  // one more address on weft0
 void route_loopback_out_of(const std::string& netns);                      // sends 127.0.0.1 over weft0
 
-// One echo request, answered within a second. `from`: a source address of the namespace.
-bool pings(const std::string& netns, const net::IpAddress& to, std::optional<net::IpAddress> from = std::nullopt);
-// A TCP connection that a Listener greets, within a second.
-bool connects(const net::IpAddress& to, std::uint16_t port);
-bool connects_from(const std::string& netns, const net::IpAddress& to, std::uint16_t port);
+// How long to wait for what should come, and for what should not (a positive twin shows that it would have).
+inline constexpr std::chrono::milliseconds kPatient{5000};
+inline constexpr std::chrono::milliseconds kBrief{500};
+
+// An echo request is answered. `from`: a source address of the namespace.
+bool pings(const std::string& netns, const net::IpAddress& to, std::optional<net::IpAddress> from = std::nullopt,
+           std::chrono::milliseconds patience = kPatient);
+// A TCP connection is greeted by a Listener.
+bool connects(const net::IpAddress& to, std::uint16_t port, std::chrono::milliseconds patience = kPatient);
+bool connects_from(const std::string& netns, const net::IpAddress& to, std::uint16_t port,
+                   std::chrono::milliseconds patience = kPatient);
 
 // Greets every TCP connection to a port, on all addresses of both families, until it is destroyed.
 class Listener {
