@@ -11,7 +11,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <sys/socket.h>
 
-#include "config/codec.hpp"
 #include "control/http/connection.hpp"
 #include "control/http/socket_file.hpp"
 #include "dataplane/base/log.hpp"
@@ -30,7 +29,8 @@ class Acceptor {
     Acceptor(const Acceptor&) = delete;
     Acceptor& operator=(const Acceptor&) = delete;
     virtual ~Acceptor() = default;
-    [[nodiscard]] virtual config::Listener listener() const = 0;
+    [[nodiscard]] virtual config::Listener listener() const = 0;  // with the port it really has
+    [[nodiscard]] virtual config::Listener wanted() const = 0;    // as it was asked for
     virtual void close() = 0;
 };
 
@@ -83,11 +83,12 @@ template <class Protocol>
 class AcceptorOf : public Acceptor, public std::enable_shared_from_this<AcceptorOf<Protocol>> {
   public:
     AcceptorOf(asio::io_context& io, config::Listener listener, std::optional<SocketFile> file)
-        : socket_(io), listener_(std::move(listener)), file_(std::move(file)) {}
+        : socket_(io), listener_(listener), wanted_(std::move(listener)), file_(std::move(file)) {}
 
     typename Protocol::acceptor& socket() { return socket_; }
     void set_listener(config::Listener listener) { listener_ = std::move(listener); }
     [[nodiscard]] config::Listener listener() const override { return listener_; }
+    [[nodiscard]] config::Listener wanted() const override { return wanted_; }
     void close() override {
         error_code ignored;
         socket_.close(ignored);
@@ -130,6 +131,7 @@ class AcceptorOf : public Acceptor, public std::enable_shared_from_this<Acceptor
 
     typename Protocol::acceptor socket_;
     config::Listener listener_;
+    config::Listener wanted_;
     std::optional<SocketFile> file_;
 };
 
@@ -219,7 +221,7 @@ std::vector<config::Listener> Server::listeners() const {
 std::vector<config::Listener> Server::listeners_wanted() const {
     std::vector<config::Listener> list;
     for (const auto& [text, acceptor] : state_->acceptors)
-        list.push_back(*config::parse_listener(text));
+        list.push_back(acceptor->wanted());
     return list;
 }
 

@@ -19,7 +19,7 @@
 
 namespace weft::http {
 
-// docs/api/limits.md says them to clients; tests shorten them.
+// docs/api/README.md says them to clients; tests shorten them.
 struct Limits {
     std::chrono::milliseconds header = std::chrono::seconds(5);    // first byte to end of headers
     std::chrono::milliseconds request = std::chrono::seconds(10);  // first byte to end of body
