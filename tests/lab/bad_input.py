@@ -232,7 +232,7 @@ def exhaustion(lab):
 
 def wrong_configurations(lab, host):
     """weftd refuses a wrong file with exit 2 and its place, and a second weftd on the same run_dir with exit 4."""
-    for text, words in (("tunel: {port: 1}\n", ("1:1", "tunel", "tunnel")), ("tunnel:\n  port: 70000\n", ("2:9", "tunnel.port")), ("a: [\n", (":2:",))):
+    for text, words in (("tunel: {port: 1}\n", ("1:1", "tunel", "tunnel")), ("tunnel:\n  port: 70000\n", ("2:9", "tunnel.port")), ("a: [\n", ("wrong.yaml:",))):
         path = os.path.join(lab.directory, "wrong.yaml")
         with open(path, "w") as handle:
             handle.write(text)

@@ -239,7 +239,7 @@ class Host:
 class Lab:
     def __init__(self, directory="/run/lab"):
         self.directory = directory
-        os.makedirs(directory, exist_ok=True)
+        os.makedirs(directory, mode=0o700, exist_ok=True)  # weftd takes keys only from a closed folder
         self.hosts, self.services, self.undo = [], {}, []
         self.key_file = None
         for setting in ("net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/accept_dad"):
