@@ -51,7 +51,7 @@ EnvironmentOptions some_options() {
             .gso_max_segs = 44};
 }
 
-// EXPECT for two fingerprints, showing only the lines that differ.
+// EXPECT for two fingerprints, showing only the lines that differ; a table that was replaced is listed last.
 testing::AssertionResult same(const std::string& now, const std::string& before) {
     const auto lines = [](const std::string& text) {
         std::multiset<std::string> found;
@@ -60,9 +60,9 @@ testing::AssertionResult same(const std::string& now, const std::string& before)
             found.insert(line);
         return found;
     };
-    if (now == before) return testing::AssertionSuccess();
     auto failure = testing::AssertionFailure();
     const auto now_lines = lines(now), before_lines = lines(before);
+    if (now_lines == before_lines) return testing::AssertionSuccess();
     std::vector<std::string> more, fewer;
     std::ranges::set_difference(now_lines, before_lines, std::back_inserter(more));
     std::ranges::set_difference(before_lines, now_lines, std::back_inserter(fewer));
@@ -433,6 +433,43 @@ TEST_F(EnvironmentLab, NoticesThatAContainerDied) {
     EXPECT_TRUE(same(fingerprint(), idle));
     ASSERT_TRUE(succeeded(deployments_->undeploy("i-one")));
     EXPECT_EQ(deployments_->find("i-one"), nullptr);
+}
+
+TEST_F(EnvironmentLab, LeavesANamespaceAloneThatTookTheNameOfItsOwn) {
+    ASSERT_TRUE(succeeded(deployments_->deploy(spec("one"))));
+    ASSERT_TRUE(deployments_->find("i-one")->owns_netns);
+    const auto mine = Netns::open_name("one");  // keeps the inode in use
+    ASSERT_TRUE(succeeded(remove_netns("one")));
+    ASSERT_TRUE(succeeded(create_netns("one")));
+    ASSERT_TRUE(succeeded(deployments_->undeploy("i-one")));
+    EXPECT_TRUE(succeeded(Netns::open_name("one")));
+}
+
+TEST_F(EnvironmentLab, GivesUpARowThatContradictsTheRegistration) {
+    ASSERT_TRUE(succeeded(deployments_->deploy(spec("one"))));
+    auto stranger = *deployments_->find("i-one");
+    stranger.id = "i-two";
+    stranger.address = ip("10.18.0.200");
+    ASSERT_TRUE(succeeded(journal_->put_deployment(stranger)));
+    start();
+    const auto report = deployments_->reconcile();
+    ASSERT_TRUE(succeeded(report));
+    EXPECT_THAT(report->lost, testing::ElementsAre("i-two"));
+    EXPECT_TRUE(pings("one", ip("10.18.0.1")));
+    EXPECT_THAT(*environment_->verify(), IsEmpty());
+}
+
+TEST_F(EnvironmentLab, LeavesOtherPeoplesRulesAndRoutesAlone) {
+    auto nft = Nft::open();
+    ASSERT_TRUE(succeeded(nft->run(R"({"nftables":[{"add":{"table":{"family":"inet","name":"theirs"}}}]})", "")));
+    const std::string state = fingerprint();
+    ASSERT_TRUE(succeeded(deployments_->deploy(spec("one", {{8080, 80, L4::Tcp}}))));
+    ASSERT_TRUE(succeeded(environment_->apply_rules()));
+    ASSERT_TRUE(succeeded(deployments_->undeploy("i-one")));
+    EXPECT_TRUE(same(fingerprint(), state));
+    ASSERT_TRUE(succeeded(deployments_->teardown()));
+    EXPECT_THAT(fingerprint(), HasSubstr("table inet theirs"));
+    EXPECT_THAT(fingerprint(), testing::Not(HasSubstr("weft")));
 }
 
 TEST_F(EnvironmentLab, FollowsAProcessAndItsEnd) {

@@ -328,7 +328,8 @@ class Fingerprint:
     """What the kernel, and optionally a weftd, hold; two of them must be equal where nothing may be left behind."""
 
     VOLATILE = {"ifindex", "link_index", "handle", "packets", "bytes", "valid_life_time", "preferred_life_time", "expires", "metainfo",
-                "link_netnsid", "flags", "operstate", "linkmode", "dynamic", "cache", "txqlen"}
+                "link_netnsid", "flags", "operstate", "linkmode", "dynamic", "cache", "txqlen", "tentative", "gc_timer", "hello_timer",
+                "tcn_timer", "topology_change_timer"}
 
     def __init__(self, lab, processes=False):
         self.state = {"namespaces": sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []}
@@ -352,15 +353,17 @@ class Fingerprint:
         def ip(*arguments):
             return self._plain(json.loads(sh("ip", "-j", "-d", "-n", name, *arguments) or "[]"))
         rules = json.loads(sh("nsenter", f"--net={netns_path(name)}", "nft", "-j", "list", "ruleset"))["nftables"]
-        return {"links": ip("link"), "addresses": ip("addr"), "routes": ip("route", "show", "table", "all"),
-                "routes6": ip("-6", "route", "show", "table", "all"), "rules": ip("rule"), "rules6": ip("-6", "rule"),
+        return {"links": ip("link"), "addresses": ip("addr"), "routes": ip("-4", "route", "show", "table", "all"),
+                "routes6": ip("-6", "route", "show", "table", "all"), "rules": ip("-4", "rule"), "rules6": ip("-6", "rule"),
                 "neighbours": ip("neigh", "show", "nud", "permanent"), "nft": self._plain(rules)}
 
     def _plain(self, value):
         if isinstance(value, dict):
             return {k: self._plain(v) for k, v in sorted(value.items()) if k not in self.VOLATILE}
         if isinstance(value, list):
-            return sorted((self._plain(v) for v in value if v), key=lambda v: json.dumps(v, sort_keys=True))
+            # The kernel's own link-local routes come when it has made sure of the address, some time after the link.
+            kept = (v for v in value if v and not (isinstance(v, dict) and str(v.get("dst", "")).startswith("fe80:")))
+            return sorted((self._plain(v) for v in kept), key=lambda v: json.dumps(v, sort_keys=True))
         return value
 
     def check_equal(self, other, when, only=None):
