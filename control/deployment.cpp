@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -178,7 +177,7 @@ void Deployments::release_address(Live& live) {
 Result<void> Deployments::remove(const Deployment& record) {
     if (auto dropped = drop_forwards_to(record.id); !dropped) return dropped;
     if (auto detached = environment_.detach(record.id); !detached) return detached;
-    if (record.owns_netns)
+    if (record.owns_netns && !is_somebody_elses(record))
         if (auto removed = remove_netns(record.container.name); !removed) return removed;
     WEFT_FAILPOINT("undeploy.done");
     return journal_.erase_deployment(record.id);
@@ -232,27 +231,11 @@ Result<ReconcileReport> Deployments::reconcile() {
     if (!forwards) return std::unexpected(forwards.error());
     forwards_ = std::move(*forwards);
 
-    for (const Deployment& row : *rows) {
-        if (row.state == DeploymentState::Running || row.state == DeploymentState::Lost) continue;
-        if (auto removed = remove(row); !removed) return std::unexpected(removed.error().during("clean up " + row.id));
-        (row.state == DeploymentState::Intent ? report.rolled_back : report.finished).push_back(row.id);
-    }
-    std::set<std::string> running;
-    for (const Deployment& row : *rows) {
-        if (row.state != DeploymentState::Running && row.state != DeploymentState::Lost) continue;
-        Live& live = live_.insert_or_assign(row.id, Live{row, {}, false}).first->second;
-        if (row.state == DeploymentState::Lost) continue;
-        if (!ipam_) return std::unexpected(Error(ErrorCode::Internal, "the journal has instances but no registration"));
-        if (auto claimed = ipam_->claim(row.address); !claimed)
-            return std::unexpected(claimed.error().during("take instance " + row.id + " over"));
-        live.holds_address = true;
-        live.pidfd = open_process(row);
-        running.insert(row.id);
-        environment_.adopt(row.id, row.address, row.address_v6, row.port_mappings);
-    }
+    if (auto settled = settle_interrupted(*rows, report); !settled) return std::unexpected(settled.error());
+    if (auto taken = take_over(*rows, report); !taken) return std::unexpected(taken.error());
+
     // Forwards to what is not here any more make no rule, and go.
-    const auto strays =
-        std::erase_if(forwards_, [&](const auto& forward) { return !running.contains(forward.instance); });
+    const auto strays = std::erase_if(forwards_, [&](const auto& forward) { return !is_running(forward.instance); });
     if (strays != 0)
         if (auto kept = journal_.set_port_forwards(forwards_); !kept) return std::unexpected(kept.error());
     if (auto applied = environment_.set_port_forwards(forwards_); !applied) return std::unexpected(applied.error());
@@ -262,6 +245,46 @@ Result<ReconcileReport> Deployments::reconcile() {
     std::ranges::move(*removed, std::back_inserter(report.repairs));
     if (auto restored = restore_all(report); !restored) return std::unexpected(restored.error());
     return report;
+}
+
+Result<void> Deployments::settle_interrupted(const std::vector<Deployment>& rows, ReconcileReport& report) {
+    for (const Deployment& row : rows) {
+        if (row.state == DeploymentState::Running || row.state == DeploymentState::Lost) continue;
+        if (auto removed = remove(row); !removed) return std::unexpected(removed.error().during("clean up " + row.id));
+        (row.state == DeploymentState::Intent ? report.rolled_back : report.finished).push_back(row.id);
+    }
+    return {};
+}
+
+// The rows of what should run become live again, with the addresses they hold. A row that contradicts the registration
+// or another row costs that instance, not the start of the node.
+Result<void> Deployments::take_over(const std::vector<Deployment>& rows, ReconcileReport& report) {
+    std::vector<std::string> contradicting;
+    for (const Deployment& row : rows) {
+        if (row.state != DeploymentState::Running && row.state != DeploymentState::Lost) continue;
+        Live& live = live_.insert_or_assign(row.id, Live{row, {}, false}).first->second;
+        if (row.state == DeploymentState::Lost) continue;
+        const auto claimed =
+            ipam_ ? ipam_->claim(row.address) : std::unexpected(Error(ErrorCode::BadInput, "there is no registration"));
+        if (!claimed) {
+            report.repairs.push_back(fmt::format("instance {} is given up: {}", row.id, claimed.error().text()));
+            contradicting.push_back(row.id);
+            continue;
+        }
+        live.holds_address = true;
+        live.pidfd = open_process(row);
+        environment_.adopt(row.id, row.address, row.address_v6, row.port_mappings);
+    }
+    for (const std::string& id : contradicting) {
+        if (auto gone = lose(id); !gone) return gone;
+        report.lost.push_back(id);
+    }
+    return {};
+}
+
+bool Deployments::is_running(const std::string& id) const {
+    const Deployment* found = find(id);
+    return found && found->state == DeploymentState::Running;
 }
 
 Result<ReconcileReport> Deployments::repair() {
@@ -328,8 +351,7 @@ bool Deployments::is_alive(const Live& live) const {
 Result<void> Deployments::set_port_forwards(const std::vector<PortForward>& forwards) {
     std::vector<PortForward> seen;
     for (const PortForward& forward : forwards) {
-        const Deployment* target = find(forward.instance);
-        if (!target || target->state != DeploymentState::Running)
+        if (!is_running(forward.instance))
             return std::unexpected(Error(ErrorCode::NotFound, "no instance " + forward.instance + " runs here"));
         if (auto free = check_host_ports({forward.mapping}, seen); !free) return free;
         seen.push_back(forward);
@@ -346,14 +368,23 @@ Result<void> Deployments::set_port_forwards(const std::vector<PortForward>& forw
 Result<void> Deployments::teardown() {
     const auto rows = journal_.deployments();
     if (!rows) return std::unexpected(rows.error());
+    // All devices at once; what remove() looks for below is gone then, which it takes for success.
+    if (auto cleared = environment_.teardown(); !cleared) return cleared;
     for (const Deployment& row : *rows)
         if (auto removed = remove(row); !removed) return std::unexpected(removed.error().during("remove " + row.id));
     live_.clear();
-    return environment_.teardown();
+    return {};
 }
 
 bool Deployments::will_create_netns(const ContainerRef& container) {
     return container.kind == ContainerRef::Kind::Netns && !Netns::open_name(container.name);
+}
+
+// The namespace that weft made is gone, and another has its name. An intent that was cut off knows none yet.
+bool Deployments::is_somebody_elses(const Deployment& record) {
+    if (record.netns == NetnsIdentity{}) return false;
+    const auto present = Netns::open_name(record.container.name);
+    return present && present->identity() != record.netns;
 }
 
 UniqueFd Deployments::open_process(const Deployment& record) {

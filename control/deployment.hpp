@@ -54,7 +54,7 @@ class Deployments {
     // Its container died: address, rules and veth go, the row stays with state Lost.
     Result<void> lose(const std::string& id);
 
-    // Without Intent and Leaving rows of which only remains exist.
+    // Everything that runs, is lost, or could not be removed entirely (Leaving); by id.
     [[nodiscard]] std::vector<Deployment> list() const;
     [[nodiscard]] const Deployment* find(const std::string& id) const;
     [[nodiscard]] const Deployment* find_by_netns(const NetnsIdentity& identity) const;
@@ -87,8 +87,12 @@ class Deployments {
     Result<void> remove(const Deployment& record);
     void release_address(Live& live);
     Result<void> drop_forwards_to(const std::string& id);
+    Result<void> settle_interrupted(const std::vector<Deployment>& rows, ReconcileReport& report);
+    Result<void> take_over(const std::vector<Deployment>& rows, ReconcileReport& report);
     Result<void> restore_all(ReconcileReport& report);
     Result<bool> restore(Live& live, ReconcileReport& report);
+    [[nodiscard]] bool is_running(const std::string& id) const;
+    static bool is_somebody_elses(const Deployment& record);
     static bool will_create_netns(const ContainerRef& container);
     static UniqueFd open_process(const Deployment& record);
     bool is_alive(const Live& live) const;

@@ -475,12 +475,7 @@ Result<void> Environment::inspect_rules(Inspection& inspection) {
 }
 
 Result<void> Environment::teardown() {
-    const auto links = list_links(netlink_);
-    if (!links) return std::unexpected(links.error());
-    for (const Link& link : *links) {
-        if (link.group != kWeftGroup) continue;
-        if (auto deleted = delete_link(netlink_, link.name); !deleted && !says_absent(deleted.error())) return deleted;
-    }
+    if (auto deleted = delete_weft_links(netlink_); !deleted && !says_absent(deleted.error())) return deleted;
     if (auto removed = nft_.run(render_removal(), "remove weft's nft tables"); !removed) return removed;
     rules_.ports.clear();
     rules_.forwards.clear();

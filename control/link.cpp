@@ -122,6 +122,12 @@ Result<void> delete_link(Netlink& netlink, const std::string& name) {
     return netlink.request(message, "delete device " + name);
 }
 
+Result<void> delete_weft_links(Netlink& netlink) {
+    NetlinkMessage message(RTM_DELLINK, 0);
+    message.header(device()).u32(IFLA_GROUP, kWeftGroup);
+    return netlink.request(message, "delete weft's devices");
+}
+
 Result<void> change_link(Netlink& netlink, const std::string& name, const LinkChange& change) {
     NetlinkMessage message(RTM_NEWLINK, 0);
     message.header(device(change.up ? unsigned{IFF_UP} : 0)).text(IFLA_IFNAME, name);
