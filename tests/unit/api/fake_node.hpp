@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <chrono>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -29,10 +30,17 @@ class FakeNode : public NodeApi {
     std::vector<TraceRequest> traces;
     int unregistered = 0;
     bool healthy = true;
-    std::optional<Problem> problem;      // every call that can be refused is refused with it
-    std::chrono::milliseconds takes{0};  // how long a deploy takes
+    std::optional<Problem> problem;  // every call that can be refused is refused with it
+    bool holds = false;              // deploys wait for `release`
+    std::vector<std::shared_ptr<boost::asio::steady_timer>> held;
     std::vector<Event> events;
     std::function<void()> wake;
+
+    void release() {
+        holds = false;
+        for (const auto& gate : held)
+            gate->cancel();
+    }
 
     // How often anything was asked that could change something.
     [[nodiscard]] std::size_t changes() const {
@@ -46,9 +54,12 @@ class FakeNode : public NodeApi {
         co_return Answer<void>{};
     }
     Task<DeployAnswer> deploy(DeployRequest request) override {
-        if (takes.count() > 0) {
-            boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, takes);
-            co_await timer.async_wait(boost::asio::use_awaitable);
+        if (holds) {
+            // Waits until `release`.
+            auto gate = std::make_shared<boost::asio::steady_timer>(co_await boost::asio::this_coro::executor,
+                                                                    boost::asio::steady_timer::time_point::max());
+            held.push_back(gate);
+            co_await gate->async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
         }
         if (problem) co_return std::unexpected(*problem);
         DeployAnswer answer{"i1", request.service, "10.18.0.2", "fc00::2"};
