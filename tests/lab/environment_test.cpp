@@ -212,6 +212,18 @@ TEST_F(EnvironmentLab, KeepsAContainersOwnDefaultRouteAndAddsTheOverlay) {
     EXPECT_FALSE(deployments_->find("i-one")->owns_netns);
 }
 
+TEST_F(EnvironmentLab, SwitchesIpv6OnForItsInterfaceWhereTheEngineSwitchedItOff) {
+    ASSERT_TRUE(succeeded(create_netns("one")));
+    const auto netns = Netns::open_name("one");
+    ASSERT_TRUE(succeeded(run_in(netns->fd(), []() -> Result<void> {
+        if (auto off = write_sysctl("net/ipv6/conf/all/disable_ipv6", "1"); !off) return off;
+        return write_sysctl("net/ipv6/conf/default/disable_ipv6", "1");
+    })));
+    ASSERT_TRUE(succeeded(deployments_->deploy(spec("one"))));
+    EXPECT_TRUE(pings("one", ip("fc00::1")));
+    EXPECT_TRUE(pings("one", ip("10.18.0.1")));
+}
+
 TEST_F(EnvironmentLab, LeadsHostPortsToContainers) {
     ASSERT_TRUE(succeeded(deployments_->deploy(spec("one", {{8080, 80, L4::Tcp}}))));
     ASSERT_TRUE(succeeded(deployments_->deploy(spec("two"))));
