@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/value.hpp>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 
 #include "control/problem.hpp"
 #include "control/requests.hpp"
@@ -63,12 +64,12 @@ class NodeApi {
     virtual Answer<Json> trace(const TraceRequest& request) = 0;
     virtual std::string metrics_text() = 0;
 
-    // Server-sent events: everything after `after` that is still held, oldest first, at most some hundreds; `lost` says how
-    // many older ones are gone. `wait` is called once when something newer arrives.
+    // Server-sent events: everything after `after` that is still held, oldest first, at most some hundreds; `lost` says
+    // how many older ones are gone. `wait` is called once when something newer arrives.
     struct Event {
         std::uint64_t id = 0;
-        std::string type;   // instance.deployed, ...
-        std::string data;   // JSON text
+        std::string type;  // instance.deployed, ...
+        std::string data;  // JSON text
     };
     struct Events {
         std::vector<Event> items;

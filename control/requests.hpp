@@ -57,8 +57,8 @@ struct DeployRequest {
     std::optional<net::Endpoint> advertised;  // nodeIp, nodePort; default: the tunnel's
     std::vector<ServiceIpRequest> service_ips;
     std::vector<PortMapping> port_mappings;
-    // The seed-era client always sends number 0: on /docker/deploy a taken number with another InstanceNumber address is
-    // given the next free number instead of a conflict.
+    // The seed-era client always sends number 0: on /docker/deploy a taken number with another InstanceNumber address
+    // is given the next free number instead of a conflict.
     bool number_may_move = false;
 };
 
@@ -103,14 +103,14 @@ struct FlowQuery {
 
 // The body of POST /v1/trace.
 struct TraceRequest {
-    std::string source;       // container reference, instance id or address
+    std::string source;  // container reference, instance id or address
     net::IpAddress destination;
     std::uint8_t protocol = 6;
     std::uint16_t source_port = 0, destination_port = 0;
 };
 
 struct PortForwardRequest {
-    std::string instance;     // instance id
+    std::string instance;  // instance id
     std::uint16_t host_port = 0;
     std::uint16_t port = 0;
     L4 protocol = L4::Tcp;

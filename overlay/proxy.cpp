@@ -90,8 +90,7 @@ void Proxy::begin_turn(TimePoint now) {
         if (command.kind == Command::Kind::EraseFlow) {
             if (const FlowHandle flow = flows_.find(command.key); flow != kNoFlow) flows_.erase(flow);
         } else if (const Peer* peer = tables_->peer(command.peer)) {
-            send_control(*peer, {ControlKind::Probe, static_cast<std::uint64_t>(now_.time_since_epoch().count())},
-                         outside_);
+            tell(*peer, {ControlKind::Probe, static_cast<std::uint64_t>(now_.time_since_epoch().count())});
         }
     }
     if (waiting_.size() > 0) release_waiting();
@@ -310,12 +309,19 @@ Verdict Proxy::inbound_icmp_error(Packet& packet, net::Parsed& parsed, PeerIndex
 void Proxy::obey(const ControlRecord& record, PeerIndex from) noexcept {
     const Peer* peer = tables_->peer(from);
     if (!peer) return;
-    if (record.kind == ControlKind::Probe) return send_control(*peer, {ControlKind::Answer, record.time_ns}, outside_);
+    if (record.kind == ControlKind::Probe) return tell(*peer, {ControlKind::Answer, record.time_ns});
     if (record.kind != ControlKind::Answer || !peer->state) return;
     const auto sample = now_.time_since_epoch().count() - static_cast<std::int64_t>(record.time_ns);
     if (sample <= 0) return;
     const auto smoothed = peer->state->rtt_ns.load(std::memory_order_relaxed);
     peer->state->rtt_ns.store(smoothed == 0 ? sample : smoothed + (sample - smoothed) / 8, std::memory_order_relaxed);
+}
+
+// Only where a session stands; a probe is nothing to wait for.
+void Proxy::tell(const Peer& peer, const ControlRecord& record) noexcept {
+    if (!sending_session(peer)) return;
+    counters_.generated.add();
+    send_control(peer, record, outside_);
 }
 
 // ---- Both directions ------------------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ class Proxy final : public Engine {
     Verdict inbound(Packet& packet, net::Parsed& parsed, std::uint32_t tag) noexcept;
     Verdict inbound_icmp_error(Packet& packet, net::Parsed& parsed, PeerIndex peer) noexcept;
     void obey(const ControlRecord& record, PeerIndex from) noexcept;
+    void tell(const Peer& peer, const ControlRecord& record) noexcept;
 
     // Both.
     std::optional<Verdict> place_fragment(Packet& packet, net::Parsed& parsed, Direction direction,
