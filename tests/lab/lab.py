@@ -191,8 +191,12 @@ class Host:
         connection = UnixConnection(self.socket_path, timeout=10 * SLOW)
         try:
             data = raw if raw is not None else None if body is None else json.dumps(body)
-            connection.request(method, path, body=data, headers={"Content-Type": "application/json"} if data is not None else {})
-            reply = connection.getresponse()
+            try:
+                connection.request(method, path, body=data, headers={"Content-Type": "application/json"} if data is not None else {})
+                reply = connection.getresponse()
+            except BrokenPipeError:  # refused before all of the body was read; the answer is there all the same
+                reply = http.client.HTTPResponse(connection.sock, method=method)
+                reply.begin()
             return Answer(reply.status, dict(reply.getheaders()), reply.read())
         finally:
             connection.close()
