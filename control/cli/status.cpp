@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <map>
 #include <ostream>
 #include <vector>
@@ -128,6 +129,15 @@ void print(Session& session, const json::value& status, const std::string& id, c
     }
 }
 
+// The node's own word about a part stands; what is seen from here adds detail, or a worse word.
+void put(std::vector<Line>& lines, Line seen) {
+    const auto same = std::ranges::find(lines, seen.name, &Line::name);
+    if (same == lines.end())
+        lines.push_back(std::move(seen));
+    else if (same->word == "OK")
+        *same = std::move(seen);
+}
+
 Outcome<ExitCode> show_status(Session& session) {
     const auto status = session.get("/v1/status");
     if (!status) return std::unexpected(status.error());
@@ -144,15 +154,16 @@ Outcome<ExitCode> show_status(Session& session) {
     for (const auto* answer : {&node, &services, &instances, &peers, &counters}) {
         if (!*answer) return std::unexpected(answer->error());
     }
-    std::vector<Line> lines{node_line(*node)};
+    std::vector<Line> lines;
     for (const auto& part : array_at(*status, "parts")) {
         const std::string name = text_at(part, "name"), word = word_for(text_at(part, "status"));
         lines.push_back({name, word, text_or_empty(part, "detail"), word == "OK" ? "" : advice_for(name)});
     }
-    lines.push_back(services_line(array_at(*services, "items")));
-    lines.push_back(instances_line(array_at(*instances, "items")));
-    lines.push_back(peers_line(array_at(*peers, "items")));
-    lines.push_back(packets_line(*counters));
+    put(lines, node_line(*node));
+    put(lines, services_line(array_at(*services, "items")));
+    put(lines, instances_line(array_at(*instances, "items")));
+    put(lines, peers_line(array_at(*peers, "items")));
+    put(lines, packets_line(*counters));
     print(session, *status, text_at(*node, "id"), lines);
     const bool all_ok = std::ranges::all_of(lines, [](const Line& line) { return line.word == "OK"; });
     return well && all_ok ? ExitCode::Ok : ExitCode::Degraded;

@@ -16,9 +16,10 @@ std::size_t width(std::string_view text) {
         std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
+// One point at most: an address is text.
 bool is_number(std::string_view text) {
-    return !text.empty() &&
-           (text == "-" || std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || c == '.'; }));
+    return text == "-" || (!text.empty() && text.find_first_not_of("0123456789.") == std::string_view::npos &&
+                           std::ranges::count(text, '.') <= 1);
 }
 
 }  // namespace

@@ -79,6 +79,14 @@ TEST_F(Cli, StatusIsThreeAndSaysWhatToDoWhenAPartIsDegraded) {
     EXPECT_THAT(printed.out, AllOf(HasSubstr("WARN"), HasSubstr("no answer"), HasSubstr("is dockerd running?")));
 }
 
+TEST_F(Cli, StatusNamesEachPartOnce) {
+    healthy();
+    node.answers["GET /v1/status"].body =
+        R"({"status":"ok","version":"0.1.0","uptime_s":42,"parts":[{"name":"peers","status":"ok","detail":"from the node"}]})";
+    const std::string out = ask({"status"}).out;
+    EXPECT_EQ(out.find("\n  peers"), out.rfind("\n  peers")) << out;
+}
+
 TEST_F(Cli, StatusOfAnUnregisteredNodeSaysHowToRegister) {
     healthy();
     node.answers["GET /v1/node"].body = R"({"id":"a","registered":false})";

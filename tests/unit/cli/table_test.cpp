@@ -23,6 +23,12 @@ TEST(Table, ADashAmongNumbersKeepsThemToTheRight) {
     EXPECT_EQ(table.text(), "  RTT\n    -\n10.25\n");
 }
 
+TEST(Table, AddressesAreText) {
+    Table table({"ADDRESS"});
+    table.add({"10.0.0.1"});
+    EXPECT_EQ(table.text(), "ADDRESS\n10.0.0.1\n");
+}
+
 TEST(Table, MeasuresLettersNotBytes) {
     Table table({"A", "B"});
     table.add({"ü", "x"});
