@@ -21,6 +21,7 @@
 #include "control/node.hpp"
 #include "control/run_lock.hpp"
 #include "dataplane/base/log.hpp"
+#include "overlay/tunnel_crypto.hpp"
 
 namespace {
 
@@ -58,6 +59,19 @@ void set_up_logging(const config::Log& log) {
     spdlog::set_level(static_cast<spdlog::level::level_enum>(log.level));
 }
 
+Result<void> reload(config::Config& current, const config::Config& after, control::Node& node,
+                    control::ApiServer& server) {
+    const auto changes = config::changes(current, after);
+    for (const auto& key : changes.need_restart)
+        logger("control").warn("reload: {} takes effect at the next start", key);
+    auto effective = config::reloaded(current, after);
+    if (const auto done = server.reload(effective); !done) return done;
+    node.reload(effective);
+    current = std::move(effective);
+    logger("control").info("reloaded");
+    return {};
+}
+
 int run(const config::Loaded& loaded, const std::string& file) {
     boost::asio::io_context io(1);
     auto node = control::Node::start(io, loaded.config);
@@ -65,6 +79,7 @@ int run(const config::Loaded& loaded, const std::string& file) {
     auto server = control::ApiServer::start(io, loaded.config, **node);
     if (!server) return complain(server.error());
 
+    config::Config current = loaded.config;
     boost::asio::signal_set stop(io, SIGTERM, SIGINT);
     stop.async_wait([&](const boost::system::error_code&, int) { io.stop(); });
     boost::asio::signal_set hangup(io, SIGHUP);
@@ -72,10 +87,8 @@ int run(const config::Loaded& loaded, const std::string& file) {
         hangup.async_wait([&](const boost::system::error_code& error, int) {
             if (error) return;
             const auto fresh = file.empty() ? config::load_default() : config::load(file);
-            if (fresh)
-                (*node)->reload(fresh->config);
-            else
-                logger("control").error("reload refused, nothing changed: {}", fresh.error().text());
+            const auto done = fresh ? reload(current, fresh->config, **node, **server) : std::unexpected(fresh.error());
+            if (!done) logger("control").error("reload refused, nothing changed: {}", done.error().text());
             wait_for_reload();
         });
     };
@@ -115,6 +128,7 @@ int main(int argc, char** argv) {
     if (print) std::cout << config::print(*loaded);
     if (check || print) return kClean;
 
+    if (const auto ciphers = overlay::self_test(); !ciphers) return complain(ciphers.error());
     ::umask(0077);
     ::prctl(PR_SET_DUMPABLE, 0);
     std::signal(SIGPIPE, SIG_IGN);

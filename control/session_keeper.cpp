@@ -19,6 +19,8 @@ constexpr auto kProbeIdle = std::chrono::seconds(10);
 // A live peer answers a probe within this; one that does not has lost its keys or is gone: a handshake tells which.
 constexpr auto kSilence = std::chrono::milliseconds(750);
 
+constexpr auto kUnusedSession = std::chrono::seconds(10);
+
 }  // namespace
 
 SessionKeeper::SessionKeeper(Handshaker::Options options, ServiceModel& services, World world)
@@ -64,7 +66,9 @@ void SessionKeeper::tick(TimePoint now) {
     for (const PeerEntry& peer : std::views::values(services_.peers())) {
         if (peer.security == Security::Bare) continue;
         watch(peer, now);
-        const bool old_keys = peer.session && overlay::needs_rekey(*peer.session, now) && !peer.next;
+        // A responder's session that its initiator never used must not stand in the way of a new one.
+        const bool is_under_way = peer.next && now - peer.next->born() < kUnusedSession;
+        const bool old_keys = peer.session && overlay::needs_rekey(*peer.session, now) && !is_under_way;
         const Watch& seen = watches_[peer.index];
         const bool lost_keys = seen.silent_since != TimePoint{} && now - seen.silent_since > kSilence;
         if (old_keys || lost_keys) handshaker_->want(peer.index, now, actions);
@@ -108,6 +112,9 @@ void SessionKeeper::act(Handshaker::Actions& actions) {
                                    peer->id);
         }
     if (!actions.install.empty()) world_.tables_changed();
+    // The other end may send only once it got something under the new keys.
+    for (const auto& install : actions.install)
+        if (install.initiator) world_.probe(install.session->peer());
 }
 
 }  // namespace weft::control
