@@ -12,8 +12,12 @@ namespace weft {
 // A counter with one writer and any number of readers: a plain add for the writer, never torn for a reader.
 class Counter {
   public:
-    void add(std::uint64_t n = 1) noexcept { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-    void subtract(std::uint64_t n) noexcept { value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed); }
+    void add(std::uint64_t n = 1) noexcept {
+        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+    void subtract(std::uint64_t n) noexcept {
+        value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+    }
     [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
 
   private:
@@ -37,7 +41,9 @@ struct Counters {
     Counter tun_calls, tunnel_rx_calls, tunnel_tx_calls;  // system calls, for the bench
 
     void drop(Drop reason, std::uint64_t packets = 1) noexcept { drops[static_cast<std::size_t>(reason)].add(packets); }
-    [[nodiscard]] std::uint64_t dropped(Drop reason) const noexcept { return drops[static_cast<std::size_t>(reason)].value(); }
+    [[nodiscard]] std::uint64_t dropped(Drop reason) const noexcept {
+        return drops[static_cast<std::size_t>(reason)].value();
+    }
 };
 
 }  // namespace weft

@@ -63,7 +63,11 @@ inline constexpr std::array<DropText, kDropCount> kDropTexts{{
 #undef X
 }};
 
-constexpr std::string_view drop_name(Drop drop) { return kDropTexts[static_cast<std::size_t>(drop)].name; }
-constexpr std::string_view drop_sentence(Drop drop) { return kDropTexts[static_cast<std::size_t>(drop)].sentence; }
+constexpr std::string_view drop_name(Drop drop) {
+    return kDropTexts[static_cast<std::size_t>(drop)].name;
+}
+constexpr std::string_view drop_sentence(Drop drop) {
+    return kDropTexts[static_cast<std::size_t>(drop)].sentence;
+}
 
 }  // namespace weft

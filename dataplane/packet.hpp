@@ -29,15 +29,15 @@ enum class ChecksumState : std::uint8_t { Full, Partial };
 struct Packet {
     static constexpr std::size_t kMaxTail = 64;
 
-    Slice head;                            // from the first byte of the IP header
-    std::uint32_t headroom = 0;            // writable bytes before head.data
-    std::uint32_t size = 0;                // head and tail together
-    std::uint16_t gso_size = 0;            // payload bytes of each segment but the last; 0 if gso is None
+    Slice head;                  // from the first byte of the IP header
+    std::uint32_t headroom = 0;  // writable bytes before head.data
+    std::uint32_t size = 0;      // head and tail together
+    std::uint16_t gso_size = 0;  // payload bytes of each segment but the last; 0 if gso is None
     std::uint16_t tail_count = 0;
     Gso gso = Gso::None;
     ChecksumState checksum = ChecksumState::Full;
-    std::uint16_t segments = 1;            // packets on a wire; every counter counts these
-    std::array<Slice, kMaxTail> tail;      // only the first tail_count are valid
+    std::uint16_t segments = 1;        // packets on a wire; every counter counts these
+    std::array<Slice, kMaxTail> tail;  // only the first tail_count are valid
 
     [[nodiscard]] std::span<std::byte> bytes() const { return {head.data, head.size}; }
     [[nodiscard]] std::span<const Slice> tails() const { return {tail.data(), tail_count}; }

@@ -29,10 +29,10 @@ class InsidePort {
 // One UDP datagram train as received: `bytes` is cut every `stride` bytes, the last piece may be shorter.
 struct Train {
     std::span<std::byte> bytes;
-    std::uint32_t stride = 0;       // 1..bytes.size(); equal to bytes.size() for a single datagram
-    std::uint32_t headroom = 0;     // writable bytes before bytes.data()
+    std::uint32_t stride = 0;    // 1..bytes.size(); equal to bytes.size() for a single datagram
+    std::uint32_t headroom = 0;  // writable bytes before bytes.data()
     net::Endpoint from;
-    std::uint8_t tos = 0;           // outer TOS byte; GRO never mixes two in one train
+    std::uint8_t tos = 0;  // outer TOS byte; GRO never mixes two in one train
 };
 
 // Outside: the tunnel's UDP socket. The port joins equal-sized datagrams to one peer into trains.

@@ -21,7 +21,7 @@ void set_tos(Packet& packet, net::Parsed& parsed, std::uint8_t tos) noexcept {
         // The traffic class lies across the first two bytes: version(4) class(8) label(20).
         auto bytes = packet.bytes();
         bytes[0] = static_cast<std::byte>(0x60 | tos >> 4);
-        bytes[1] = static_cast<std::byte>((tos & 0x0F) << 4 | (std::to_integer<unsigned>(bytes[1]) & 0x0F));
+        bytes[1] = static_cast<std::byte>((tos & 0x0FU) << 4 | (std::to_integer<unsigned>(bytes[1]) & 0x0FU));
     }
     parsed.tos = tos;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <time.h>
-
 #include <chrono>
+
+#include <time.h>
 
 namespace weft {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <spdlog/spdlog.h>
-
 #include <memory>
+
+#include <spdlog/spdlog.h>
 
 namespace weft {
 

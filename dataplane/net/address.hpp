@@ -20,7 +20,8 @@ class IpAddress {
     constexpr IpAddress() = default;
     static constexpr IpAddress v4(std::uint32_t host_order) {
         IpAddress a;
-        for (int i = 0; i < 4; ++i) a.bytes_[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
+        for (int i = 0; i < 4; ++i)
+            a.bytes_[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
         return a;
     }
     // Takes the bytes as they lie in a packet.
@@ -48,7 +49,8 @@ class IpAddress {
     [[nodiscard]] const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
     // Host order; IPv4 only.
     [[nodiscard]] constexpr std::uint32_t v4_value() const {
-        return std::uint32_t{bytes_[0]} << 24 | std::uint32_t{bytes_[1]} << 16 | std::uint32_t{bytes_[2]} << 8 | bytes_[3];
+        return std::uint32_t{bytes_[0]} << 24 | std::uint32_t{bytes_[1]} << 16 | std::uint32_t{bytes_[2]} << 8 |
+               bytes_[3];
     }
     // The address `offset` further on (wraps within the family).
     [[nodiscard]] IpAddress plus(std::uint64_t offset) const;
@@ -108,7 +110,8 @@ struct std::hash<weft::net::IpAddress> {
         std::uint64_t high = 0;
         std::memcpy(&low, a.data(), 8);
         std::memcpy(&high, a.data() + 8, 8);
-        std::uint64_t h = low * 0x9E3779B97F4A7C15ULL ^ (high + static_cast<std::uint64_t>(a.version())) * 0xC2B2AE3D27D4EB4FULL;
+        std::uint64_t h =
+            low * 0x9E3779B97F4A7C15ULL ^ (high + static_cast<std::uint64_t>(a.version())) * 0xC2B2AE3D27D4EB4FULL;
         h ^= h >> 29;
         h *= 0xBF58476D1CE4E5B9ULL;
         return h ^ (h >> 32);

@@ -56,7 +56,8 @@ TEST_F(Hostile, AFlowOfOnePeerCannotBeContinuedByAnother) {
     };
     send_from(c, PacketBuilder().ipv4("10.18.0.130", "10.30.0.12").udp(1, 1).payload("again"));
     network.tap = nullptr;
-    const auto forged = PacketBuilder().ipv4("10.30.0.2", "10.18.0.66").tcp(40000, 80).flags(kAck).payload("injected").build();
+    const auto forged =
+        PacketBuilder().ipv4("10.30.0.2", "10.18.0.66").tcp(40000, 80).flags(kAck).payload("injected").build();
     header.insert(header.end(), forged.begin(), forged.end());
     b.receive(c.endpoint(), header);
     network.run();
@@ -95,7 +96,8 @@ TEST_F(Hostile, RandomDatagramsGetSilenceAndAName) {
     network.tap = [&](const auto&, const auto& to, const Bytes&) { answers += to == stranger ? 1 : 0; };
     for (int i = 0; i < 20000; ++i) {
         Bytes bytes(die() % 200);
-        for (auto& byte : bytes) byte = static_cast<std::byte>(die());
+        for (auto& byte : bytes)
+            byte = static_cast<std::byte>(die());
         if (i % 3 == 0 && bytes.size() > 2) {
             bytes[0] = std::byte{0xF7};
             bytes[1] = static_cast<std::byte>(0x10 | die() % 8);
@@ -124,7 +126,8 @@ TEST_F(Hostile, BrokenPacketsFromInsideAreDroppedByName) {
     Bytes checksum = good;
     checksum[10] ^= std::byte{1};
     expect_drop(checksum, Drop::BadChecksum);
-    expect_drop(PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").protocol(132).payload(40).build(), Drop::UnsupportedProtocol);
+    expect_drop(PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").protocol(132).payload(40).build(),
+                Drop::UnsupportedProtocol);
     expect_drop(syn("10.18.0.2", 40000, "192.0.2.1", 80).build(), Drop::NotServiceAddress);
     expect_drop(syn("10.18.0.2", 40000, "10.18.0.40", 80).build(), Drop::Loop);
 }
@@ -139,11 +142,15 @@ TEST_F(Hostile, AFullTableRefusesNewFlowsAndKeepsTheEstablished) {
     const auto first = send_from(a, syn("10.18.0.2", 40000, "10.30.0.12", 80));
     send_from(b, answer_to(first.bytes, kSyn | kAck));
     send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").tcp(40000, 80).flags(kAck));
-    for (std::uint32_t port = 1; port < 3000; ++port) a.send(syn("10.18.0.2", static_cast<std::uint16_t>(port), "10.30.0.12", 80).build());
+    for (std::uint32_t port = 1; port < 3000; ++port)
+        a.send(syn("10.18.0.2", static_cast<std::uint16_t>(port), "10.30.0.12", 80).build());
     network.run();
     b.take_delivered();
     EXPECT_GT(a.counters().dropped(Drop::FlowTableFull), 0U);
-    EXPECT_EQ(send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").tcp(40000, 80).flags(kAck).payload("still here")).node, &b);
+    EXPECT_EQ(
+        send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").tcp(40000, 80).flags(kAck).payload("still here"))
+            .node,
+        &b);
 }
 
 TEST_F(Hostile, ADeadPeerCostsItsOwnPacketsOnly) {
@@ -159,7 +166,8 @@ TEST_F(Hostile, ADeadPeerCostsItsOwnPacketsOnly) {
 
 TEST_F(Hostile, TooManyWaitingPacketsAreDroppedByName) {
     network.cut("b", true);
-    for (std::uint16_t port = 1; port < 400; ++port) a.send(PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").udp(port, 80).payload(4).build());
+    for (std::uint16_t port = 1; port < 400; ++port)
+        a.send(PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").udp(port, 80).payload(4).build());
     network.run();
     EXPECT_GT(a.counters().dropped(Drop::LookupQueueFull), 0U);
     network.advance(std::chrono::seconds(10));

@@ -60,10 +60,12 @@ TEST_F(Encrypted, ReplayedAndAlteredDatagramsAreDroppedByName) {
     network.tap = [&](const auto& from, const auto& to, const Bytes& datagram) {
         if (to == b.endpoint()) captured.emplace_back(from, datagram);
     };
-    for (int i = 0; i < 20; ++i) ASSERT_EQ(send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").udp(1000, 2000).payload(32)).node, &b);
+    for (int i = 0; i < 20; ++i)
+        ASSERT_EQ(send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").udp(1000, 2000).payload(32)).node, &b);
     network.tap = nullptr;
     b.take_delivered();
-    for (const auto& [from, datagram] : captured) b.receive(from, datagram);
+    for (const auto& [from, datagram] : captured)
+        b.receive(from, datagram);
     network.run();
     EXPECT_TRUE(b.take_delivered().empty());
     EXPECT_GE(b.counters().dropped(Drop::TunnelReplay), 20U);
@@ -98,7 +100,8 @@ TEST_P(Restarts, TheClientsNodeComesBackAndTheConnectionGoesOn) {
     ASSERT_EQ(send_from(b, answer_to(other.bytes, kSyn | kAck)).node, &a);
     a.restart();
     network.advance(std::chrono::seconds(1));
-    const auto more = send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.10").tcp(40001, 80).flags(kAck).payload(10));
+    const auto more =
+        send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.10").tcp(40001, 80).flags(kAck).payload(10));
     ASSERT_EQ(more.node, &b);
     const auto back = send_from(b, answer_to(more.bytes, kAck));
     ASSERT_EQ(back.node, &a);
@@ -112,7 +115,8 @@ TEST_P(Restarts, TheServersNodeComesBackAndTheConnectionGoesOn) {
     ASSERT_EQ(send_from(b, answer_to(request.bytes, kSyn | kAck)).node, &a);
     b.restart();
     network.advance(std::chrono::seconds(1));
-    const auto more = send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.10").tcp(40001, 80).flags(kAck).payload(10));
+    const auto more =
+        send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.10").tcp(40001, 80).flags(kAck).payload(10));
     ASSERT_EQ(more.node, &b);
     const auto back = send_from(b, answer_to(more.bytes, kAck));
     ASSERT_EQ(back.node, &a);
@@ -129,7 +133,9 @@ TEST_P(Restarts, APeerThatLostItsKeysUnheardIsNoticed) {
     bool arrived = false;
     for (int i = 0; i < 50 && !arrived; ++i) {
         network.advance(std::chrono::milliseconds(100));
-        arrived = send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").tcp(40001, 80).flags(kAck).payload(10)).node == &b;
+        arrived =
+            send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").tcp(40001, 80).flags(kAck).payload(10)).node ==
+            &b;
     }
     EXPECT_TRUE(arrived);
 }
@@ -150,10 +156,15 @@ TEST_P(Restarts, ALossyWireOnlyDelaysTheSession) {
 TEST_P(Restarts, KeysAreRenewedUnderTrafficWithoutLoss) {
     int lost = 0;
     for (int second = 0; second < 400; ++second) {
-        lost += send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").udp(1000, 2000).payload(32)).node == &b ? 0 : 1;
-        lost += send_from(b, PacketBuilder().ipv4("10.18.0.66", "10.30.0.2").udp(2000, 1000).payload(32)).node == &a ? 0 : 1;
+        lost += send_from(a, PacketBuilder().ipv4("10.18.0.2", "10.30.0.12").udp(1000, 2000).payload(32)).node == &b
+                    ? 0
+                    : 1;
+        lost += send_from(b, PacketBuilder().ipv4("10.18.0.66", "10.30.0.2").udp(2000, 1000).payload(32)).node == &a
+                    ? 0
+                    : 1;
         network.advance(std::chrono::seconds(1));
-        for (VirtualNode* node : {&a, &b}) node->take_delivered();
+        for (VirtualNode* node : {&a, &b})
+            node->take_delivered();
     }
     EXPECT_EQ(lost, 0);
 }
@@ -172,12 +183,14 @@ TEST_F(Encrypted, RoundTripTimeIsMeasuredByProbes) {
 // The reference system's format: the inner packet with nothing before it.
 TEST(BarePeer, ExchangesInnerPacketsAsTheyAre) {
     VirtualNetwork network;
-    auto& node = network.add({.id = "a", .subnet = "10.18.0.0/26", .host = "192.168.77.11", .security = overlay::Security::Bare});
+    auto& node = network.add(
+        {.id = "a", .subnet = "10.18.0.0/26", .host = "192.168.77.11", .security = overlay::Security::Bare});
     node.deploy(kClientService, 0, "10.18.0.2", {"InstanceNumber 10.30.0.2"});
     control::ServicePush push{.name = kApi, .labels = {}, .service_ips = {}, .instances = {}};
     push.service_ips.push_back({overlay::Policy::RoundRobin, *net::IpAddress::parse("10.30.0.10"), {}, ""});
     const net::Endpoint reference{*net::IpAddress::parse("192.168.77.12"), 50103};
-    push.instances.push_back({0, reference, *net::IpAddress::parse("10.18.0.66"), {}, *net::IpAddress::parse("10.30.0.12"), {}});
+    push.instances.push_back(
+        {0, reference, *net::IpAddress::parse("10.18.0.66"), {}, *net::IpAddress::parse("10.30.0.12"), {}});
     ASSERT_TRUE(node.services().put_pushed(push));
     node.tables_changed();
 
@@ -185,12 +198,20 @@ TEST(BarePeer, ExchangesInnerPacketsAsTheyAre) {
     network.tap = [&](const auto&, const auto& to, const Bytes& datagram) {
         if (to == reference) wire.push_back(datagram);
     };
-    node.send(PacketBuilder().ipv4("10.18.0.2", "10.30.0.10").tcp(40000, 80).flags(kSyn).mss(1460).partial_checksum().packet());
+    node.send(PacketBuilder()
+                  .ipv4("10.18.0.2", "10.30.0.10")
+                  .tcp(40000, 80)
+                  .flags(kSyn)
+                  .mss(1460)
+                  .partial_checksum()
+                  .packet());
     network.run();
     ASSERT_EQ(wire.size(), 1U);
-    EXPECT_THAT(wire[0], AllOf(From("10.30.0.2:40000"), To("10.18.0.66:80"), HasTcpFlags(kSyn)));  // step 1, full checksum
+    EXPECT_THAT(wire[0],
+                AllOf(From("10.30.0.2:40000"), To("10.18.0.66:80"), HasTcpFlags(kSyn)));  // step 1, full checksum
 
-    node.receive({reference.address, 33333}, PacketBuilder().ipv4("10.30.0.12", "10.18.0.2").tcp(80, 40000).flags(kSyn | kAck).build());
+    node.receive({reference.address, 33333},
+                 PacketBuilder().ipv4("10.30.0.12", "10.18.0.2").tcp(80, 40000).flags(kSyn | kAck).build());
     network.run();
     EXPECT_THAT(node.take_one(), AllOf(From("10.30.0.10:80"), To("10.18.0.2:40000")));  // step 4
 
