@@ -46,7 +46,7 @@ double number(const Counter& counter) {
 }  // namespace
 
 std::string render_metrics(const Forwarding& forwarding, const ServiceModel& services, std::size_t instances,
-                           std::chrono::nanoseconds uptime) {
+                           std::uint64_t unknown_services, std::chrono::nanoseconds uptime) {
     Families families;
     const Counters& counters = forwarding.counters();
     families.gauge("weft_build_info", "The running version.", 1, {{"version", std::string(WEFT_VERSION)}});
@@ -92,6 +92,8 @@ std::string render_metrics(const Forwarding& forwarding, const ServiceModel& ser
                          {{"peer", peer.id}, {"direction", "tx"}});
     }
     families.gauge("weft_registry_up", "The registry answers.", 1, {{"kind", "push"}});
+    families.counter("weft_registry_lookups_total", "Packets to a service IP that nobody has, as told to control.",
+                     static_cast<double>(unknown_services), {{"result", "unknown"}});
     families.counter("weft_events_lost_total", "Events that found their ring full.",
                      static_cast<double>(forwarding.events_lost()));
     return families.text();

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "control/forwarding.hpp"
@@ -13,6 +14,7 @@ namespace weft::control {
 // Prometheus text of what the node counts (names: docs/api/metrics.md). Nothing is kept between calls: the counters
 // live where the packets are counted. Threading: control.
 [[nodiscard]] std::string render_metrics(const Forwarding& forwarding, const ServiceModel& services,
-                                         std::size_t instances, std::chrono::nanoseconds uptime);
+                                         std::size_t instances, std::uint64_t unknown_services,
+                                         std::chrono::nanoseconds uptime);
 
 }  // namespace weft::control

@@ -49,6 +49,26 @@ Problem busy() {
     return {503, "busy", "", "too many calls are waiting; try again in a moment"};
 }
 
+overlay::Security to_overlay(config::Security security, bool has_key) {
+    switch (security) {
+        case config::Security::Aead:
+            return overlay::Security::Aead;
+        case config::Security::Clear:
+            return overlay::Security::Clear;
+        case config::Security::Bare:
+            return overlay::Security::Bare;
+        case config::Security::Auto:
+            break;
+    }
+    return has_key ? overlay::Security::Aead : overlay::Security::Clear;
+}
+
+PeerPush push_of(const config::Peer& peer, bool has_key) {
+    PeerPush push{peer.id, {peer.address, peer.port}, peer.subnets, std::nullopt};
+    if (peer.security != config::Security::Auto) push.security = to_overlay(peer.security, has_key);
+    return push;
+}
+
 }  // namespace
 
 // ---- Start ----------------------------------------------------------------------------------------------------------
@@ -131,27 +151,12 @@ Result<void> Node::restore_services() {
     node.tun_address_v6 = config_.tun.address_v6;
     node.tunnel = {tunnel_address_, config_.tunnel.port};
     node.inner_mtu = inner_mtu_;
-    const auto to_overlay = [&](config::Security security) {
-        switch (security) {
-            case config::Security::Aead:
-                return overlay::Security::Aead;
-            case config::Security::Clear:
-                return overlay::Security::Clear;
-            case config::Security::Bare:
-                return overlay::Security::Bare;
-            case config::Security::Auto:
-                break;
-        }
-        return has_key_ ? overlay::Security::Aead : overlay::Security::Clear;
-    };
-    node.default_security = to_overlay(config_.tunnel.security);
+    node.default_security = to_overlay(config_.tunnel.security, has_key_);
     services_ = std::make_unique<ServiceModel>(node);
     if (registration_) adopt_registration(*registration_);
 
     for (const auto& peer : config_.peers) {
-        PeerPush push{peer.id, {peer.address, peer.port}, peer.subnets, std::nullopt};
-        if (peer.security != config::Security::Auto) push.security = to_overlay(peer.security);
-        if (const auto put = services_->put_peer(push, PeerSource::Config); !put)
+        if (const auto put = services_->put_peer(push_of(peer, has_key_), PeerSource::Config); !put)
             return std::unexpected(Error(ErrorCode::BadInput, "peer " + peer.id + ": " + put.error().detail));
     }
     const auto peers = journal_->peers();
@@ -298,13 +303,18 @@ Result<void> Node::teardown(const config::Config& config) {
 }
 
 void Node::reload(const config::Config& fresh) {
-    for (const auto& peer : fresh.peers) {
-        PeerPush push{peer.id, {peer.address, peer.port}, peer.subnets, std::nullopt};
-        if (const auto put = services_->put_peer(push, PeerSource::Config); !put)
+    for (const auto& peer : fresh.peers)
+        if (const auto put = services_->put_peer(push_of(peer, has_key_), PeerSource::Config); !put)
             log().error("reload: a peer is refused: {} peer={}", put.error().detail, peer.id);
-    }
+    for (const auto& peer : config_.peers)
+        if (std::ranges::find(fresh.peers, peer.id, &config::Peer::id) == fresh.peers.end())
+            (void)services_->erase_peer(peer.id, PeerSource::Config);
+    const auto& was = config_.tunnel;
+    if (was.mtu != fresh.tunnel.mtu || was.security != fresh.tunnel.security || was.psk_file != fresh.tunnel.psk_file)
+        log().warn("reload: tunnel.mtu, tunnel.security and tunnel.psk_file take effect at the next start");
     spdlog::set_level(static_cast<spdlog::level::level_enum>(fresh.log.level));
     config_ = fresh;
+    sessions_->peers_changed();
     publish();
 }
 

@@ -155,6 +155,7 @@ class Node final : public NodeApi {
     std::unique_ptr<SessionKeeper> sessions_;
     std::unique_ptr<DockerClient> docker_;
     EventLog events_;
+    std::uint64_t unknown_services_ = 0;
 
     boost::asio::thread_pool side_{1};
     bool turn_taken_ = false;

@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <ranges>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include "control/node.hpp"
 #include "control/service_json.hpp"
+#include "control/short_id.hpp"
 #include "dataplane/base/log.hpp"
 
 namespace weft::control {
@@ -32,18 +30,6 @@ Problem not_registered() {
 
 Problem no_addresses(const std::string& detail) {
     return {503, "no_addresses", "", detail};
-}
-
-std::int64_t unix_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
-// Short, unlikely to repeat, and checked against those in use by the caller.
-std::string make_id(char prefix, std::uint64_t seed) {
-    std::uint64_t h = seed * 0x9E3779B97F4A7C15ULL;
-    h ^= h >> 32;
-    return fmt::format("{}{:06x}", prefix, h & 0xFFFFFF);
 }
 
 bool same_service_ips(const std::string& a_json, const std::vector<ServiceIpRequest>& b) {
@@ -151,7 +137,7 @@ asio::awaitable<Answer<DeployAnswer>> Node::deploy_in_turn(DeployRequest request
     DeploySpec spec;
     const std::string seed = request.service + "/" + std::to_string(request.number) + "/" + std::to_string(unix_ms());
     for (std::uint64_t salt = 0; spec.id.empty() || find_deployment(spec.id); ++salt)
-        spec.id = make_id('i', std::hash<std::string>{}(seed) + salt);
+        spec.id = short_id('i', std::hash<std::string>{}(seed) + salt);
     spec.container = request.container;
     spec.pid = docker_pid;
     spec.service = request.service;

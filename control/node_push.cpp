@@ -4,35 +4,17 @@
 #include <algorithm>
 #include <ranges>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include "control/node.hpp"
 #include "control/service_json.hpp"
+#include "control/short_id.hpp"
 
 namespace weft::control {
 
 namespace asio = boost::asio;
 namespace json = boost::json;
-
-namespace {
-
-std::int64_t unix_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
-// Short, unlikely to repeat, and checked against those in use by the caller.
-std::string make_id(char prefix, std::uint64_t seed) {
-    std::uint64_t h = seed * 0x9E3779B97F4A7C15ULL;
-    h ^= h >> 32;
-    return fmt::format("{}{:06x}", prefix, h & 0xFFFFFF);
-}
-
-}  // namespace
 
 // ---- Services, peers, flows, forwards -------------------------------------------------------------------------------
 
@@ -92,7 +74,7 @@ NodeApi::Task<NodeApi::Json> Node::add_port_forward(PortForwardRequest request) 
             "instance", "no instance " + request.instance + " runs here; GET /v1/instances lists them"));
     PortForward forward{"", request.instance, {request.host_port, request.port, request.protocol}};
     for (std::uint64_t salt = 0; forward.id.empty(); ++salt) {
-        const auto id = make_id('f', static_cast<std::uint64_t>(unix_ms()) + salt);
+        const auto id = short_id('f', static_cast<std::uint64_t>(unix_ms()) + salt);
         if (std::ranges::find(forwards_, id, &PortForward::id) == forwards_.end()) forward.id = id;
     }
     auto wanted = forwards_;

@@ -4,9 +4,6 @@
 #include <algorithm>
 #include <ranges>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 

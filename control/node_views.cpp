@@ -354,7 +354,7 @@ NodeApi::Json Node::counters_view() {
 }
 
 std::string Node::metrics_text() {
-    return render_metrics(*forwarding_, *services_, deployed_.size(), BootClock::now() - started_);
+    return render_metrics(*forwarding_, *services_, deployed_.size(), unknown_services_, BootClock::now() - started_);
 }
 
 // ---- Trace ----------------------------------------------------------------------------------------------------------

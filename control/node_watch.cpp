@@ -118,6 +118,8 @@ asio::awaitable<void> Node::keep_peers() {
                 [this](const overlay::Event& event) {
                     if (event.kind == overlay::Event::Kind::SessionWanted)
                         sessions_->want(event.peer, BootClock::now());
+                    else
+                        ++unknown_services_;  // kind push: there is nobody to ask
                 },
                 [this](const overlay::HandshakeFrame& frame) { sessions_->receive(frame, BootClock::now()); }};
             for (;;) {

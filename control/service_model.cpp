@@ -471,10 +471,10 @@ Answer<bool> ServiceModel::put_peer(const PeerPush& push, PeerSource source) {
     return is_new;
 }
 
-Answer<void> ServiceModel::erase_peer(const std::string& id) {
+Answer<void> ServiceModel::erase_peer(const std::string& id, PeerSource asker) {
     const auto found = peers_.find(id);
     if (found == peers_.end()) return {};
-    if (found->second.source == PeerSource::Config)
+    if (found->second.source == PeerSource::Config && asker != PeerSource::Config)
         return std::unexpected(
             Problem::conflict("id", "peer " + id + " comes from the configuration file and is read-only"));
     const PeerIndex index = found->second.index;

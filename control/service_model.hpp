@@ -96,7 +96,8 @@ class ServiceModel {
     void erase_pushed(const std::string& name);
 
     [[nodiscard]] Answer<bool> put_peer(const PeerPush& push, PeerSource source);  // true: new
-    [[nodiscard]] Answer<void> erase_peer(const std::string& id);
+    // What the configuration names, only the configuration takes away.
+    [[nodiscard]] Answer<void> erase_peer(const std::string& id, PeerSource asker = PeerSource::Api);
     [[nodiscard]] const std::map<std::string, PeerEntry>& peers() const { return peers_; }
     [[nodiscard]] const PeerEntry* peer(overlay::PeerIndex index) const;
 

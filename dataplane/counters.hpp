@@ -30,7 +30,7 @@ struct PortCounters {
 
 // One worker's counters, in wire packets (a superpacket counts its segments).
 // At rest: tun.rx + tunnel.rx == tun.tx + tunnel.tx + sum(drops) + waiting - generated + absorbed
-// where `generated` are packets we made ourselves (ICMP errors, probes, handshakes) and `absorbed` are control
+// where `generated` are packets the worker made itself (ICMP errors, resets, probes) and `absorbed` are control
 // datagrams (handshakes, probes) that ended here because they were meant for us.
 // Threading: the worker writes, anyone reads.
 struct Counters {

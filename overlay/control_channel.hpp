@@ -12,19 +12,16 @@
 namespace weft::overlay {
 
 // What a worker tells control. Fixed size, copied through a bounded ring; a full ring drops and counts.
-struct Event {
+struct alignas(4) Event {
     enum class Kind : std::uint8_t {
         SessionWanted,   // peer: the first packet for it found no session
         UnknownService,  // address: nobody has this service IP
-        FlowOpened,      // key, peer, instance
-        FlowEnded,       // key, peer, instance
     };
     Kind kind = Kind::SessionWanted;
     PeerIndex peer = kLocal;
-    InstanceRef instance;
     net::IpAddress address;
-    FlowKey key;
 };
+static_assert(sizeof(Event) % 4 == 0, "rings move words of four bytes");
 
 // A handshake datagram that came in on the tunnel socket, on its way to control.
 struct HandshakeFrame {

@@ -78,8 +78,6 @@ Proxy::Proxy(ControlChannel& control, FlowTable& flows, InsidePort& inside, Outs
     flows_.on_removed([this](const Flow& opener) {
         const Instance* instance = tables_ ? tables_->instance(opener.instance) : nullptr;
         if (instance && instance->state) instance->state->active_flows.fetch_sub(1, std::memory_order_relaxed);
-        control_.report(
-            {.kind = Event::Kind::FlowEnded, .peer = opener.next_hop, .instance = opener.instance, .key = opener.key});
     });
 }
 
@@ -279,7 +277,7 @@ Verdict Proxy::inbound(Packet& packet, net::Parsed& parsed, std::uint32_t tag) n
         if (opening_of(parsed) == Opening::Continues) route->opener.state = FlowState::Established;
         hosts_.learn(key.source, peer, now_);
         const auto begun = insert(*route);
-        // Without room for a flow it is delivered all the same; the answer then finds its way by the tables.
+        // Without room for a flow it is delivered all the same: half a conversation is better than none.
         if (!begun) return Verdict::to_inside();
         handle = *begun;
     }
@@ -374,10 +372,6 @@ std::expected<FlowHandle, Drop> Proxy::insert(Route& route) noexcept {
             route.instance->state->active_flows.fetch_add(1, std::memory_order_relaxed);
             route.instance->state->flows_total.fetch_add(1, std::memory_order_relaxed);
         }
-        control_.report({.kind = Event::Kind::FlowOpened,
-                         .peer = route.opener.next_hop,
-                         .instance = route.opener.instance,
-                         .key = route.opener.key});
         return *inserted;
     }
     return std::unexpected(Drop::FlowTableFull);
