@@ -204,7 +204,7 @@ asio::awaitable<Answer<void>> Node::undeploy_in_turn(std::string id) {
     auto take_down = [this,
                       id]() -> std::pair<Result<void>, std::pair<std::vector<Deployment>, std::vector<PortForward>>> {
         auto result = deployments_->undeploy(id);
-        return {std::move(result), {deployments_->list(), deployments_->port_forwards()}};
+        return {result, {deployments_->list(), deployments_->port_forwards()}};
     };
     auto done = co_await on_side_thread(std::move(take_down));
     replace_deployments(std::move(done.second.first));

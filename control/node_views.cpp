@@ -392,7 +392,7 @@ Answer<NodeApi::Json> Node::trace(const TraceRequest& request) {
         request.protocol, overlay::Direction::Outbound};
     json::array steps;
     const auto step = [&](const char* name, std::string detail) {
-        steps.push_back({{"step", name}, {"detail", std::move(detail)}});
+        steps.push_back({{"step", name}, {"detail", detail}});
     };
     step("source", who);
     // The engine's own decision, looked at without taking a turn.

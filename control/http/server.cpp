@@ -230,7 +230,7 @@ const std::optional<Token>& Server::token() const {
 }
 
 void Server::set_token(std::optional<Token> token) {
-    state_->options.token = std::move(token);
+    state_->options.token = token;
 }
 
 void Server::set_group(std::string group) {
